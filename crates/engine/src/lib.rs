@@ -9,8 +9,11 @@
 //!
 //! The byte layouts are those of `docs/game-module.md`.
 
+pub mod abi;
 pub mod manifest;
+pub mod schema;
 pub mod simulation;
 
 pub use manifest::Manifest;
+pub use schema::Schema;
 pub use simulation::{Simulation, Slot, Tick};

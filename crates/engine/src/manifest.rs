@@ -269,3 +269,6 @@ pub const MAX_KINDS: usize = 64;
 pub const MAX_COLUMNS: usize = 32;
 /// Largest canonical state that a module may declare: 16 MiB, what a checkpoint can carry.
 pub const MAX_SAVE_BYTES: u32 = 16 << 20;
+/// Most bytes of a command or event, its index and longest texts included: it fits an `events`
+/// payload of 16 KiB with room for others.
+pub const MAX_MESSAGE_BYTES: usize = 8 << 10;
