@@ -1,0 +1,379 @@
+//! Bytes of a peer to checked messages.
+
+use prost::Message;
+
+use crate::{VERSION, limits, topic, wire};
+
+/// What a player asks on topic `events`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// Wants a `welcome`.
+    Hello,
+    /// Gives the match up.
+    Leave,
+    /// A command: its index and fields, not yet checked against the module's schema.
+    Command(Vec<u8>),
+}
+
+/// Why a payload was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The payload is longer than its topic allows.
+    #[error("a `{topic}` payload of {bytes} bytes; at most {limit} are allowed")]
+    TooLarge {
+        /// The LiveKit topic.
+        topic: &'static str,
+        /// The payload's length.
+        bytes: usize,
+        /// The topic's limit.
+        limit: usize,
+    },
+    /// The bytes are not the topic's message.
+    #[error("a `{topic}` payload that is not its protobuf message: {reason}")]
+    Malformed {
+        /// The LiveKit topic.
+        topic: &'static str,
+        /// What the decoder expected.
+        reason: String,
+    },
+    /// The message has a version that is not spoken here.
+    #[error("a `{topic}` message of version {found}; version {VERSION} is spoken")]
+    Version {
+        /// The LiveKit topic.
+        topic: &'static str,
+        /// The message's version.
+        found: u32,
+    },
+    /// An input packet with more frames than allowed.
+    #[error(
+        "{found} input frames in a packet; at most {} are allowed",
+        limits::INPUT_FRAMES
+    )]
+    TooManyFrames {
+        /// The number of frames.
+        found: usize,
+    },
+    /// Input frames whose ticks do not ascend from 1.
+    #[error("input frames must ascend by tick, from 1; found {found} after {before}")]
+    NotAscending {
+        /// The tick before, 0 for none.
+        before: u32,
+        /// The tick that should have been larger.
+        found: u32,
+    },
+    /// A message without a body, or with one that is not known here.
+    #[error("a `{topic}` message without a known body")]
+    NoBody {
+        /// The LiveKit topic.
+        topic: &'static str,
+    },
+    /// A chat text of more bytes than allowed.
+    #[error(
+        "a chat text of {bytes} bytes; at most {} are allowed",
+        limits::CHAT_TEXT_BYTES
+    )]
+    TextTooLong {
+        /// The text's length.
+        bytes: usize,
+    },
+    /// A chat text with nothing to show.
+    #[error("a chat text with nothing to show")]
+    TextEmpty,
+}
+
+/// Reads an `input` payload. Frames ascend by tick from 1; their data is not checked yet.
+pub fn decode_player_input(payload: &[u8]) -> Result<wire::PlayerInput, WireError> {
+    let input: wire::PlayerInput = decode(topic::INPUT, limits::INPUT_BYTES, payload)?;
+    check_version(topic::INPUT, input.version)?;
+    if input.frames.len() > limits::INPUT_FRAMES {
+        return Err(WireError::TooManyFrames {
+            found: input.frames.len(),
+        });
+    }
+    let mut before = 0;
+    for frame in &input.frames {
+        if frame.tick <= before {
+            return Err(WireError::NotAscending {
+                before,
+                found: frame.tick,
+            });
+        }
+        before = frame.tick;
+    }
+    Ok(input)
+}
+
+/// Reads a player's `events` payload.
+pub fn decode_client_event(payload: &[u8]) -> Result<ClientEvent, WireError> {
+    let event: wire::ClientEvent = decode(topic::EVENTS, limits::EVENT_BYTES, payload)?;
+    check_version(topic::EVENTS, event.version)?;
+    match event.body {
+        Some(wire::client_event::Body::Hello(_)) => Ok(ClientEvent::Hello),
+        Some(wire::client_event::Body::Leave(_)) => Ok(ClientEvent::Leave),
+        Some(wire::client_event::Body::Command(command)) => Ok(ClientEvent::Command(command.data)),
+        None => Err(WireError::NoBody {
+            topic: topic::EVENTS,
+        }),
+    }
+}
+
+/// Reads a player's `chat` payload: its text, trimmed, without characters that would garble or
+/// spoof other people's screens.
+pub fn decode_chat(payload: &[u8]) -> Result<String, WireError> {
+    let mut text = decode_relayed_chat(payload)?.text;
+    if text.len() > limits::CHAT_TEXT_BYTES {
+        return Err(WireError::TextTooLong { bytes: text.len() });
+    }
+    text.retain(|c| !is_unprintable(c));
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(WireError::TextEmpty);
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads the authority's `chat` payload, as a client does.
+pub fn decode_relayed_chat(payload: &[u8]) -> Result<wire::ChatMessage, WireError> {
+    let chat: wire::ChatMessage = decode(topic::CHAT, limits::CHAT_BYTES, payload)?;
+    check_version(topic::CHAT, chat.version)?;
+    Ok(chat)
+}
+
+/// Reads the authority's `state` payload, as a client does.
+pub fn decode_state_update(payload: &[u8]) -> Result<wire::StateUpdate, WireError> {
+    let state: wire::StateUpdate = decode(topic::STATE, limits::STATE_BYTES, payload)?;
+    check_version(topic::STATE, state.version)?;
+    Ok(state)
+}
+
+/// Reads the authority's `events` payload, as a client does.
+pub fn decode_server_event(payload: &[u8]) -> Result<wire::ServerEvent, WireError> {
+    let event: wire::ServerEvent = decode(topic::EVENTS, limits::EVENT_BYTES, payload)?;
+    check_version(topic::EVENTS, event.version)?;
+    if event.body.is_none() {
+        return Err(WireError::NoBody {
+            topic: topic::EVENTS,
+        });
+    }
+    Ok(event)
+}
+
+fn decode<M: Message + Default>(
+    topic: &'static str,
+    limit: usize,
+    payload: &[u8],
+) -> Result<M, WireError> {
+    if payload.len() > limit {
+        return Err(WireError::TooLarge {
+            topic,
+            bytes: payload.len(),
+            limit,
+        });
+    }
+    M::decode(payload).map_err(|error| WireError::Malformed {
+        topic,
+        reason: error.to_string(),
+    })
+}
+
+fn check_version(topic: &'static str, found: u32) -> Result<(), WireError> {
+    if found == VERSION {
+        Ok(())
+    } else {
+        Err(WireError::Version { topic, found })
+    }
+}
+
+/// Control characters, line and paragraph separators, and the marks that reorder what stands
+/// around them (Unicode UAX #9), with which one player could make another's line say something
+/// else.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::InputFrame;
+    use crate::{encode_chat, encode_client_event, encode_player_input};
+
+    fn input(ticks: &[u32]) -> Vec<u8> {
+        let frames = ticks
+            .iter()
+            .map(|&tick| InputFrame {
+                tick,
+                data: vec![1, 2],
+            })
+            .collect();
+        let input = wire::PlayerInput {
+            version: VERSION,
+            frames,
+            ..Default::default()
+        };
+        input.encode_to_vec()
+    }
+
+    #[test]
+    fn frames_ascend_from_one_and_are_few() {
+        assert_eq!(
+            decode_player_input(&input(&[1, 2, 9]))
+                .unwrap()
+                .frames
+                .len(),
+            3
+        );
+        assert_eq!(decode_player_input(&input(&[])).unwrap().frames.len(), 0);
+        let error = |ticks: &[u32]| decode_player_input(&input(ticks)).unwrap_err();
+        assert_eq!(
+            error(&[0]),
+            WireError::NotAscending {
+                before: 0,
+                found: 0
+            }
+        );
+        assert_eq!(
+            error(&[4, 4]),
+            WireError::NotAscending {
+                before: 4,
+                found: 4
+            }
+        );
+        assert_eq!(
+            error(&[4, 3]),
+            WireError::NotAscending {
+                before: 4,
+                found: 3
+            }
+        );
+        let many: Vec<u32> = (1..=17).collect();
+        assert_eq!(error(&many), WireError::TooManyFrames { found: 17 });
+        decode_player_input(&input(&many[..16])).unwrap();
+    }
+
+    #[test]
+    fn size_and_version_are_checked_first() {
+        let large = vec![0xff; limits::INPUT_BYTES + 1];
+        assert!(matches!(
+            decode_player_input(&large),
+            Err(WireError::TooLarge { .. })
+        ));
+        let other = wire::PlayerInput {
+            version: 2,
+            ..Default::default()
+        }
+        .encode_to_vec();
+        let error = decode_player_input(&other).unwrap_err();
+        assert_eq!(
+            error,
+            WireError::Version {
+                topic: "input",
+                found: 2
+            }
+        );
+        // An empty payload is a message of version 0.
+        assert!(matches!(
+            decode_client_event(&[]),
+            Err(WireError::Version { found: 0, .. })
+        ));
+        let nothing = wire::ClientEvent {
+            version: VERSION,
+            body: None,
+        }
+        .encode_to_vec();
+        assert_eq!(
+            decode_client_event(&nothing).unwrap_err(),
+            WireError::NoBody { topic: "events" }
+        );
+    }
+
+    #[test]
+    fn chat_is_bounded_and_cleaned() {
+        let chat = |text: &str| {
+            let message = wire::ChatMessage {
+                version: VERSION,
+                text: text.to_owned(),
+                ..Default::default()
+            };
+            decode_chat(&message.encode_to_vec())
+        };
+        assert_eq!(chat(" gl\nhf \u{202e}x\0\u{7f} ").unwrap(), "glhf x");
+        assert_eq!(chat("日本語 🎮").unwrap(), "日本語 🎮");
+        assert_eq!(chat(" \n\u{2066} "), Err(WireError::TextEmpty));
+        assert_eq!(chat(&"x".repeat(500)).unwrap().len(), 500);
+        assert_eq!(
+            chat(&"x".repeat(501)),
+            Err(WireError::TextTooLong { bytes: 501 })
+        );
+        assert!(matches!(
+            chat(&"x".repeat(2000)),
+            Err(WireError::TooLarge { .. })
+        ));
+        // Field 2 with a byte that is no UTF-8.
+        assert!(matches!(
+            decode_chat(&[8, 1, 0x12, 1, 0xff]),
+            Err(WireError::Malformed { .. })
+        ));
+    }
+
+    #[test]
+    fn what_a_client_encodes_is_read_back() {
+        let mut buffer = vec![7; 3];
+        for event in [
+            ClientEvent::Hello,
+            ClientEvent::Leave,
+            ClientEvent::Command(vec![3, 4]),
+        ] {
+            encode_client_event(&event, &mut buffer).unwrap();
+            assert_eq!(decode_client_event(&buffer).unwrap(), event);
+        }
+        let sent = decode_player_input(&input(&[5, 6])).unwrap();
+        encode_player_input(&sent, &mut buffer).unwrap();
+        assert_eq!(decode_player_input(&buffer).unwrap(), sent);
+        let sent = wire::ChatMessage {
+            version: VERSION,
+            text: "hi".into(),
+            ..Default::default()
+        };
+        encode_chat(&sent, &mut buffer).unwrap();
+        assert_eq!(decode_chat(&buffer).unwrap(), "hi");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..1_200)) {
+            read_everything(&bytes);
+        }
+
+        // Bytes that start as a message of the right version get deeper than random ones.
+        #[test]
+        fn damaged_messages_are_read_or_refused(
+            ticks in prop::collection::vec(any::<u32>(), 0..20),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut bytes = input(&ticks);
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            read_everything(&bytes);
+            read_everything(&bytes[..at]);
+        }
+    }
+
+    fn read_everything(bytes: &[u8]) {
+        if let Ok(input) = decode_player_input(bytes) {
+            assert!(input.frames.len() <= limits::INPUT_FRAMES);
+            assert!(input.frames.is_sorted_by(|a, b| a.tick < b.tick));
+        }
+        if let Ok(text) = decode_chat(bytes) {
+            assert!(!text.is_empty() && text.len() <= limits::CHAT_TEXT_BYTES);
+            assert!(!text.chars().any(is_unprintable));
+        }
+        let _ = decode_client_event(bytes);
+        let _ = decode_relayed_chat(bytes);
+        let _ = decode_state_update(bytes);
+        let _ = decode_server_event(bytes);
+    }
+}

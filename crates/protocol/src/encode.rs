@@ -1,0 +1,107 @@
+//! Messages to bytes, in a buffer that is used again and again.
+//!
+//! Each function empties the buffer first, and leaves it empty where the message does not fit its
+//! topic: what a receiver would refuse is refused where it is made.
+
+use prost::Message;
+
+use crate::{ClientEvent, VERSION, WireError, limits, topic, wire};
+
+/// Writes a `state` payload.
+pub fn encode_state_update(
+    update: &wire::StateUpdate,
+    buffer: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    encode(topic::STATE, limits::STATE_BYTES, update, buffer)
+}
+
+/// Writes the authority's `events` payload.
+pub fn encode_server_event(
+    event: &wire::ServerEvent,
+    buffer: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    encode(topic::EVENTS, limits::EVENT_BYTES, event, buffer)
+}
+
+/// Writes a `chat` payload.
+pub fn encode_chat(chat: &wire::ChatMessage, buffer: &mut Vec<u8>) -> Result<(), WireError> {
+    encode(topic::CHAT, limits::CHAT_BYTES, chat, buffer)
+}
+
+/// Writes an `input` payload, as a client does.
+pub fn encode_player_input(
+    input: &wire::PlayerInput,
+    buffer: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    encode(topic::INPUT, limits::INPUT_BYTES, input, buffer)
+}
+
+/// Writes a client's `events` payload.
+pub fn encode_client_event(event: &ClientEvent, buffer: &mut Vec<u8>) -> Result<(), WireError> {
+    use wire::client_event::Body;
+    let body = match event {
+        ClientEvent::Hello => Body::Hello(wire::Hello {}),
+        ClientEvent::Leave => Body::Leave(wire::Leave {}),
+        ClientEvent::Command(data) => Body::Command(wire::Command { data: data.clone() }),
+    };
+    let event = wire::ClientEvent {
+        version: VERSION,
+        body: Some(body),
+    };
+    encode(topic::EVENTS, limits::EVENT_BYTES, &event, buffer)
+}
+
+fn encode(
+    topic: &'static str,
+    limit: usize,
+    message: &impl Message,
+    buffer: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    buffer.clear();
+    let bytes = message.encoded_len();
+    if bytes > limit {
+        return Err(WireError::TooLarge {
+            topic,
+            bytes,
+            limit,
+        });
+    }
+    buffer.reserve(bytes);
+    message.encode_raw(buffer);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_where_it_is_made() {
+        let snapshot = |bytes| {
+            let data = vec![0; bytes];
+            let body = wire::Snapshot {
+                first_id: 0,
+                last_id: 9,
+                data,
+            };
+            wire::StateUpdate {
+                version: VERSION,
+                body: Some(wire::state_update::Body::Snapshot(body)),
+                ..Default::default()
+            }
+        };
+        let mut buffer = Vec::new();
+        encode_state_update(&snapshot(900), &mut buffer).unwrap();
+        assert!(!buffer.is_empty() && buffer.len() <= limits::STATE_BYTES);
+        let error = encode_state_update(&snapshot(1_000), &mut buffer).unwrap_err();
+        assert!(matches!(
+            error,
+            WireError::TooLarge {
+                topic: "state",
+                limit: 1_000,
+                ..
+            }
+        ));
+        assert!(buffer.is_empty());
+    }
+}
