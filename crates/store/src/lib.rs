@@ -2,8 +2,13 @@
 //!
 //! The traits speak in the domain's terms, and every call that changes more than one row is one
 //! transaction: a player never holds two live tickets, a ticket never ends up in two matches, and
-//! a result is stored once. Time, ids and hashes are arguments; the store draws none itself.
+//! a result is stored once. `now` and the ids that callers refer to are arguments. Times are kept
+//! to the millisecond.
+//!
+//! [`EmbeddedStore`] keeps everything in one SQLite file and needs no service.
+
 mod accounts;
+mod embedded;
 mod error;
 mod matches;
 mod tickets;
@@ -12,6 +17,7 @@ pub use accounts::{
     Accounts, CreatePlayer, Credentials, NewPlayer, NewSession, Player, REPEAT_WINDOW,
     RegisterGuest, Registration, Rotate, Rotation, SecretHash, USERNAME_LENGTH, username_key,
 };
+pub use embedded::EmbeddedStore;
 pub use error::{StoreError, StoreResult};
 pub use matches::{
     Claim, FormMatch, Lease, Match, MatchOutcome, MatchSlot, MatchStatus, Matches, NewMatch,

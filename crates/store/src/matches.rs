@@ -18,12 +18,7 @@ pub trait Matches: Send + Sync {
 
     /// Notes that the room exists, from when the match can be claimed. Answers false where the
     /// match is not forming any more.
-    async fn room_created(
-        &self,
-        match_id: Uuid,
-        room_sid: &str,
-        now: DateTime<Utc>,
-    ) -> StoreResult<bool>;
+    async fn room_created(&self, match_id: Uuid, room_sid: &str) -> StoreResult<bool>;
 
     /// Claims the oldest match that is open or running and that nobody holds, for `ttl` from
     /// `now`, under an epoch higher than any before.

@@ -1,0 +1,471 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+use uuid::Uuid;
+
+use super::EmbeddedStore;
+use super::rows::{self, millis};
+use crate::{
+    Claim, FormMatch, Lease, Match, MatchOutcome, Matches, NewMatch, Outcome, StoreError,
+    StoreOutcome, StoreResult,
+};
+
+#[async_trait::async_trait]
+impl Matches for EmbeddedStore {
+    async fn form_match(&self, new: NewMatch) -> StoreResult<FormMatch> {
+        if new.slots.is_empty() || new.slots.len() > MAX_SLOTS {
+            let message = format!(
+                "a match has 1 to {MAX_SLOTS} slots, not {}",
+                new.slots.len()
+            );
+            return Err(StoreError::Invalid(message));
+        }
+        let mut tx = self.write().await?;
+        let players: Vec<String> = new.slots.iter().map(|s| s.player_id.to_string()).collect();
+        let inserted = sqlx::query(
+            "INSERT INTO matches (id, game_id, mode, room_id, module_sha256, teams, options,
+                 players, status, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'forming', ?) ON CONFLICT (room_id) DO NOTHING",
+        )
+        .bind(new.id.to_string())
+        .bind(&new.game)
+        .bind(&new.mode)
+        .bind(&new.room)
+        .bind(&new.module_sha256)
+        .bind(new.teams)
+        .bind(&new.options)
+        .bind(serde_json::Value::from(players).to_string())
+        .bind(millis(new.created_at))
+        .execute(&mut *tx)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(FormMatch::RoomTaken);
+        }
+        for (number, slot) in new.slots.iter().enumerate() {
+            let moved = sqlx::query(
+                "UPDATE tickets SET status = 'placing', match_id = ?, changed_at = ?
+                 WHERE id = ? AND player_id = ? AND game_id = ? AND status = 'queued'",
+            )
+            .bind(new.id.to_string())
+            .bind(millis(new.created_at))
+            .bind(slot.ticket_id.to_string())
+            .bind(slot.player_id.to_string())
+            .bind(&new.game)
+            .execute(&mut *tx)
+            .await?;
+            if moved.rows_affected() == 0 {
+                return Ok(FormMatch::TicketsGone);
+            }
+            sqlx::query(
+                "INSERT INTO match_slots (match_id, slot, player_id, team) VALUES (?, ?, ?, ?)",
+            )
+            .bind(new.id.to_string())
+            .bind(number as i64)
+            .bind(slot.player_id.to_string())
+            .bind(slot.team)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        self.changed();
+        Ok(FormMatch::Formed)
+    }
+
+    async fn room_created(&self, match_id: Uuid, room_sid: &str) -> StoreResult<bool> {
+        let updated = sqlx::query(
+            "UPDATE matches SET status = 'open', room_sid = ? WHERE id = ? AND status = 'forming'",
+        )
+        .bind(room_sid)
+        .bind(match_id.to_string())
+        .execute(&self.writer)
+        .await?;
+        if updated.rows_affected() == 1 {
+            self.changed();
+        }
+        Ok(updated.rows_affected() == 1)
+    }
+
+    async fn claim_match(
+        &self,
+        holder: &str,
+        now: DateTime<Utc>,
+        ttl: Duration,
+    ) -> StoreResult<Option<Claim>> {
+        let mut tx = self.write().await?;
+        let row = sqlx::query(
+            "UPDATE matches SET lease_epoch = lease_epoch + 1, lease_holder = ?1,
+                 lease_expires_at = ?2
+             WHERE id = (
+                 SELECT id FROM matches WHERE status IN ('open', 'running')
+                 AND (lease_expires_at IS NULL OR lease_expires_at <= ?3)
+                 ORDER BY created_at, id LIMIT 1)
+             RETURNING *",
+        )
+        .bind(holder)
+        .bind(millis(now + ttl))
+        .bind(millis(now))
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let details = with_slots(&mut tx, &row).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(Some(Claim {
+            epoch: details.epoch,
+            details,
+        }))
+    }
+
+    async fn renew_lease(
+        &self,
+        match_id: Uuid,
+        epoch: u64,
+        now: DateTime<Utc>,
+        ttl: Duration,
+    ) -> StoreResult<Lease> {
+        let updated = sqlx::query(
+            "UPDATE matches SET lease_expires_at = ?
+             WHERE id = ? AND lease_epoch = ? AND status IN ('open', 'running')",
+        )
+        .bind(millis(now + ttl))
+        .bind(match_id.to_string())
+        .bind(epoch as i64)
+        .execute(&self.writer)
+        .await?;
+        Ok(lease(updated.rows_affected()))
+    }
+
+    async fn release_lease(&self, match_id: Uuid, epoch: u64) -> StoreResult<Lease> {
+        let updated = sqlx::query(
+            "UPDATE matches SET lease_expires_at = NULL, lease_holder = NULL
+             WHERE id = ? AND lease_epoch = ? AND status IN ('open', 'running')",
+        )
+        .bind(match_id.to_string())
+        .bind(epoch as i64)
+        .execute(&self.writer)
+        .await?;
+        self.changed();
+        Ok(lease(updated.rows_affected()))
+    }
+
+    async fn match_ready(
+        &self,
+        match_id: Uuid,
+        epoch: u64,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Lease> {
+        let mut tx = self.write().await?;
+        let updated = sqlx::query(
+            "UPDATE matches SET ready_at = coalesce(ready_at, ?)
+             WHERE id = ? AND lease_epoch = ? AND status IN ('open', 'running')",
+        )
+        .bind(millis(now))
+        .bind(match_id.to_string())
+        .bind(epoch as i64)
+        .execute(&mut *tx)
+        .await?;
+        if updated.rows_affected() == 0 {
+            return Ok(Lease::Lost);
+        }
+        settle_tickets(&mut tx, match_id, "matched", None, now).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(Lease::Held)
+    }
+
+    async fn match_started(
+        &self,
+        match_id: Uuid,
+        epoch: u64,
+        at: DateTime<Utc>,
+    ) -> StoreResult<Lease> {
+        let mut tx = self.write().await?;
+        let row = sqlx::query(
+            "UPDATE matches SET status = 'running', started_at = coalesce(started_at, ?)
+             WHERE id = ? AND lease_epoch = ? AND status IN ('open', 'running') RETURNING ready_at",
+        )
+        .bind(millis(at))
+        .bind(match_id.to_string())
+        .bind(epoch as i64)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else {
+            return Ok(Lease::Lost);
+        };
+        let ready_at: Option<i64> = row.try_get("ready_at")?;
+        if ready_at.is_none() {
+            let message = format!("match {match_id} was started before it was ready");
+            return Err(StoreError::Invalid(message));
+        }
+        tx.commit().await?;
+        self.changed();
+        Ok(Lease::Held)
+    }
+
+    async fn fail_match(
+        &self,
+        match_id: Uuid,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> StoreResult<bool> {
+        let mut tx = self.write().await?;
+        let updated = sqlx::query(
+            "UPDATE matches SET status = 'failed', reason = ?, ended_at = ?,
+                 lease_expires_at = NULL, lease_holder = NULL
+             WHERE id = ? AND status IN ('forming', 'open') AND ready_at IS NULL",
+        )
+        .bind(reason)
+        .bind(millis(now))
+        .bind(match_id.to_string())
+        .execute(&mut *tx)
+        .await?;
+        if updated.rows_affected() == 0 {
+            return Ok(false);
+        }
+        settle_tickets(&mut tx, match_id, "failed", Some(reason), now).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(true)
+    }
+
+    async fn store_result(
+        &self,
+        match_id: Uuid,
+        epoch: u64,
+        outcome: MatchOutcome,
+        now: DateTime<Utc>,
+    ) -> StoreResult<StoreOutcome> {
+        let mut tx = self.write().await?;
+        let Some(stored) = select_match(&mut tx, match_id).await? else {
+            return Err(StoreError::Invalid(format!("there is no match {match_id}")));
+        };
+        if stored.ended_at.is_some() {
+            return Ok(StoreOutcome::AlreadyStored);
+        }
+        if stored.epoch != epoch {
+            return Ok(StoreOutcome::StaleEpoch);
+        }
+        store_slots(&mut tx, &stored, &outcome, now).await?;
+        sqlx::query(
+            "UPDATE matches SET status = 'ended', outcome = ?, reason = ?, winner = ?, ticks = ?,
+                 started_at = coalesce(started_at, ?), ended_at = ?,
+                 lease_expires_at = NULL, lease_holder = NULL
+             WHERE id = ?",
+        )
+        .bind(outcome.outcome.as_str())
+        .bind(&outcome.reason)
+        .bind(winner(&stored, &outcome).map(|id| id.to_string()))
+        .bind(outcome.ticks)
+        .bind(outcome.started_at.map(millis))
+        .bind(millis(outcome.ended_at))
+        .bind(match_id.to_string())
+        .execute(&mut *tx)
+        .await?;
+        let reason = outcome
+            .reason
+            .as_deref()
+            .unwrap_or("the match ended before it was ready");
+        settle_tickets(&mut tx, match_id, "failed", Some(reason), now).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(StoreOutcome::Stored)
+    }
+
+    async fn match_by_id(&self, id: Uuid) -> StoreResult<Option<Match>> {
+        let mut tx = self.read().await?;
+        select_match(&mut tx, id).await
+    }
+
+    async fn match_by_room(&self, room: &str) -> StoreResult<Option<Match>> {
+        let mut tx = self.read().await?;
+        let row = sqlx::query("SELECT * FROM matches WHERE room_id = ?")
+            .bind(room)
+            .fetch_optional(&mut *tx)
+            .await?;
+        Ok(all_with_slots(&mut tx, row.into_iter().collect())
+            .await?
+            .pop())
+    }
+
+    async fn live_match_of(&self, player_id: Uuid) -> StoreResult<Option<Match>> {
+        let mut tx = self.read().await?;
+        let row = sqlx::query(
+            "SELECT matches.* FROM match_slots JOIN matches ON matches.id = match_id
+             WHERE player_id = ? AND status IN ('open', 'running') AND ready_at IS NOT NULL
+             ORDER BY match_id DESC LIMIT 1",
+        )
+        .bind(player_id.to_string())
+        .fetch_optional(&mut *tx)
+        .await?;
+        Ok(all_with_slots(&mut tx, row.into_iter().collect())
+            .await?
+            .pop())
+    }
+
+    async fn matches_of(
+        &self,
+        player_id: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> StoreResult<Vec<Match>> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query(
+            "SELECT matches.* FROM match_slots JOIN matches ON matches.id = match_id
+             WHERE player_id = ?1 AND status = 'ended' AND (?2 IS NULL OR match_id < ?2)
+             ORDER BY match_id DESC LIMIT ?3",
+        )
+        .bind(player_id.to_string())
+        .bind(before.map(|id| id.to_string()))
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
+        all_with_slots(&mut tx, rows).await
+    }
+
+    async fn overdue_matches(&self, formed_before: DateTime<Utc>) -> StoreResult<Vec<Match>> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query(
+            "SELECT * FROM matches WHERE status IN ('forming', 'open') AND ready_at IS NULL
+             AND created_at < ? ORDER BY created_at, id",
+        )
+        .bind(millis(formed_before))
+        .fetch_all(&mut *tx)
+        .await?;
+        all_with_slots(&mut tx, rows).await
+    }
+}
+
+/// As many as the engine's, whose slots fit six bits.
+const MAX_SLOTS: usize = 64;
+
+fn lease(rows_affected: u64) -> Lease {
+    if rows_affected == 1 {
+        Lease::Held
+    } else {
+        Lease::Lost
+    }
+}
+
+/// The player who alone came first in a match that counts.
+fn winner(stored: &Match, outcome: &MatchOutcome) -> Option<Uuid> {
+    let mut first = outcome.slots.iter().filter(|s| s.placement == 1);
+    let (Some(only), None) = (first.next(), first.next()) else {
+        return None;
+    };
+    let slot = stored.slots.iter().find(|s| s.slot == only.slot)?;
+    (outcome.outcome != Outcome::Void).then_some(slot.player_id)
+}
+
+/// Stores how it ended for each slot, and its score.
+async fn store_slots(
+    tx: &mut Transaction<'_, Sqlite>,
+    stored: &Match,
+    outcome: &MatchOutcome,
+    now: DateTime<Utc>,
+) -> StoreResult<()> {
+    for (index, result) in outcome.slots.iter().enumerate() {
+        let Some(slot) = stored.slots.iter().find(|s| s.slot == result.slot) else {
+            let message = format!("match {} has no slot {}", stored.id, result.slot);
+            return Err(StoreError::Invalid(message));
+        };
+        if outcome.slots[..index]
+            .iter()
+            .any(|earlier| earlier.slot == result.slot)
+        {
+            let message = format!(
+                "the result of {} names slot {} twice",
+                stored.id, result.slot
+            );
+            return Err(StoreError::Invalid(message));
+        }
+        let statistics = serde_json::to_string(&result.statistics)
+            .map_err(|error| StoreError::Invalid(error.to_string()))?;
+        sqlx::query(
+            "UPDATE match_slots SET placement = ?, result_team = ?, score = ?, statistics = ?
+             WHERE match_id = ? AND slot = ?",
+        )
+        .bind(result.placement)
+        .bind(result.team)
+        .bind(result.score)
+        .bind(statistics)
+        .bind(stored.id.to_string())
+        .bind(result.slot)
+        .execute(&mut **tx)
+        .await?;
+        if outcome.outcome == Outcome::Void {
+            continue;
+        }
+        sqlx::query(
+            "INSERT INTO scores (id, game_id, mode, player_id, match_id, score, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(Uuid::now_v7().to_string())
+        .bind(&stored.game)
+        .bind(&stored.mode)
+        .bind(slot.player_id.to_string())
+        .bind(stored.id.to_string())
+        .bind(result.score)
+        .bind(millis(now))
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Gives the tickets of a match that are still being placed their last status.
+async fn settle_tickets(
+    tx: &mut Transaction<'_, Sqlite>,
+    match_id: Uuid,
+    status: &'static str,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> StoreResult<()> {
+    sqlx::query(
+        "UPDATE tickets SET status = ?, reason = ?, changed_at = ?
+         WHERE match_id = ? AND status = 'placing'",
+    )
+    .bind(status)
+    .bind(reason)
+    .bind(millis(now))
+    .bind(match_id.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn select_match(tx: &mut Transaction<'_, Sqlite>, id: Uuid) -> StoreResult<Option<Match>> {
+    let row = sqlx::query("SELECT * FROM matches WHERE id = ?")
+        .bind(id.to_string())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(all_with_slots(tx, row.into_iter().collect()).await?.pop())
+}
+
+async fn all_with_slots(
+    tx: &mut Transaction<'_, Sqlite>,
+    rows: Vec<SqliteRow>,
+) -> StoreResult<Vec<Match>> {
+    let mut matches = Vec::with_capacity(rows.len());
+    for row in &rows {
+        matches.push(with_slots(tx, row).await?);
+    }
+    Ok(matches)
+}
+
+async fn with_slots(tx: &mut Transaction<'_, Sqlite>, row: &SqliteRow) -> StoreResult<Match> {
+    let mut found = rows::game_match(row)?;
+    let slots = sqlx::query(
+        "SELECT match_slots.*, username FROM match_slots
+         JOIN players ON players.id = player_id WHERE match_id = ? ORDER BY slot",
+    )
+    .bind(found.id.to_string())
+    .fetch_all(&mut **tx)
+    .await?;
+    found.slots = slots
+        .iter()
+        .map(rows::match_slot)
+        .collect::<StoreResult<_>>()?;
+    Ok(found)
+}

@@ -1,0 +1,164 @@
+//! Rows to domain types and back.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use crate::{
+    Match, MatchSlot, MatchStatus, Outcome, Player, SlotOutcome, StoreError, StoreResult, Ticket,
+    TicketStatus,
+};
+
+/// A time as it is stored.
+pub(super) fn millis(time: DateTime<Utc>) -> i64 {
+    time.timestamp_millis()
+}
+
+pub(super) fn uuid(row: &SqliteRow, column: &'static str) -> StoreResult<Uuid> {
+    let text: String = row.try_get(column)?;
+    parse_uuid(text)
+}
+
+pub(super) fn player(row: &SqliteRow) -> StoreResult<Player> {
+    Ok(Player {
+        id: uuid(row, "id")?,
+        username: row.try_get("username")?,
+        email: row.try_get("email")?,
+        guest: row.try_get("guest")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+pub(super) fn ticket(row: &SqliteRow) -> StoreResult<Ticket> {
+    Ok(Ticket {
+        id: uuid(row, "id")?,
+        player_id: uuid(row, "player_id")?,
+        game: row.try_get("game_id")?,
+        mode: row.try_get("mode")?,
+        code: row.try_get("code")?,
+        status: ticket_status(row.try_get("status")?)?,
+        reason: row.try_get("reason")?,
+        match_id: optional_uuid(row, "match_id")?,
+        queued_at: time(row, "queued_at")?,
+        seen_at: time(row, "seen_at")?,
+        changed_at: time(row, "changed_at")?,
+    })
+}
+
+/// A match without its slots.
+pub(super) fn game_match(row: &SqliteRow) -> StoreResult<Match> {
+    let outcome: Option<String> = row.try_get("outcome")?;
+    let epoch: i64 = row.try_get("lease_epoch")?;
+    Ok(Match {
+        id: uuid(row, "id")?,
+        game: row.try_get("game_id")?,
+        mode: row.try_get("mode")?,
+        room: row.try_get("room_id")?,
+        room_sid: row.try_get("room_sid")?,
+        module_sha256: row.try_get("module_sha256")?,
+        teams: row.try_get("teams")?,
+        options: row.try_get("options")?,
+        status: match_status(row.try_get("status")?)?,
+        slots: Vec::new(),
+        epoch: epoch.unsigned_abs(),
+        outcome: outcome.map(parse_outcome).transpose()?,
+        reason: row.try_get("reason")?,
+        winner: optional_uuid(row, "winner")?,
+        ticks: row.try_get("ticks")?,
+        created_at: time(row, "created_at")?,
+        ready_at: optional_time(row, "ready_at")?,
+        started_at: optional_time(row, "started_at")?,
+        ended_at: optional_time(row, "ended_at")?,
+    })
+}
+
+pub(super) fn match_slot(row: &SqliteRow) -> StoreResult<MatchSlot> {
+    let slot = row.try_get("slot")?;
+    let placement: Option<u8> = row.try_get("placement")?;
+    let result = match placement {
+        None => None,
+        Some(placement) => Some(SlotOutcome {
+            slot,
+            placement,
+            team: row.try_get("result_team")?,
+            score: row.try_get("score")?,
+            statistics: parse_statistics(row.try_get("statistics")?)?,
+        }),
+    };
+    Ok(MatchSlot {
+        slot,
+        player_id: uuid(row, "player_id")?,
+        username: row.try_get("username")?,
+        team: row.try_get("team")?,
+        result,
+    })
+}
+
+fn time(row: &SqliteRow, column: &'static str) -> StoreResult<DateTime<Utc>> {
+    parse_time(row.try_get(column)?)
+}
+
+fn optional_time(row: &SqliteRow, column: &'static str) -> StoreResult<Option<DateTime<Utc>>> {
+    let millis: Option<i64> = row.try_get(column)?;
+    millis.map(parse_time).transpose()
+}
+
+fn optional_uuid(row: &SqliteRow, column: &'static str) -> StoreResult<Option<Uuid>> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(parse_uuid).transpose()
+}
+
+fn parse_time(millis: i64) -> StoreResult<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Corrupt {
+        what: "time",
+        value: millis.to_string(),
+    })
+}
+
+fn parse_uuid(text: String) -> StoreResult<Uuid> {
+    Uuid::parse_str(&text).map_err(|_| StoreError::Corrupt {
+        what: "id",
+        value: text,
+    })
+}
+
+fn ticket_status(text: String) -> StoreResult<TicketStatus> {
+    use TicketStatus::*;
+    [Queued, Placing, Matched, Cancelled, TimedOut, Failed]
+        .into_iter()
+        .find(|s| s.as_str() == text)
+        .ok_or(StoreError::Corrupt {
+            what: "ticket status",
+            value: text,
+        })
+}
+
+fn match_status(text: String) -> StoreResult<MatchStatus> {
+    use MatchStatus::*;
+    [Forming, Open, Running, Ended, Failed]
+        .into_iter()
+        .find(|s| s.as_str() == text)
+        .ok_or(StoreError::Corrupt {
+            what: "match status",
+            value: text,
+        })
+}
+
+fn parse_outcome(text: String) -> StoreResult<Outcome> {
+    use Outcome::*;
+    [Finished, Abandoned, Void]
+        .into_iter()
+        .find(|o| o.as_str() == text)
+        .ok_or(StoreError::Corrupt {
+            what: "outcome",
+            value: text,
+        })
+}
+
+fn parse_statistics(text: String) -> StoreResult<Vec<(String, i32)>> {
+    serde_json::from_str(&text).map_err(|_| StoreError::Corrupt {
+        what: "list of statistics",
+        value: text,
+    })
+}
