@@ -135,7 +135,8 @@ pub const MAX_EFFECTS_BYTES: usize = 64 << 10;
 pub const MAX_ENTITIES: usize = 4096;
 /// Most bytes of the reason for a refused input: it goes to a log line.
 pub const MAX_REASON_BYTES: usize = 1024;
-/// Most happenings of a tick: for each slot a join, a leave and sixteen commands.
-pub const MAX_HAPPENINGS: usize = crate::manifest::MAX_SLOTS * 18;
+/// Most happenings of a tick: for each slot a join, a leave and its commands.
+pub const MAX_HAPPENINGS: usize =
+    crate::manifest::MAX_SLOTS * (2 + crate::pipeline::MAX_COMMANDS_PER_TICK);
 /// Most bytes of one command or event, with its index.
 pub const MAX_MESSAGE_BYTES: usize = crate::manifest::MAX_MESSAGE_BYTES;

@@ -1,19 +1,33 @@
 //! The authority's core: what a game is to the host, and one match's tick pipeline.
 //!
 //! Everything here is pure. Nothing reads a clock, opens a socket, spawns a thread or knows how a
-//! packet looks on the wire; `now`, seeds and bytes come in as arguments, so that a match can be
+//! packet looks on the wire; time, seeds and bytes come in as arguments, so that a match can be
 //! replayed from its log to the bit.
 //!
-//! - [`simulation`]: the [`Simulation`] trait, what goes into a tick and what comes out.
+//! # What a game is
+//! - [`simulation`]: the [`Simulation`] trait, what goes into a tick and what comes out. A game is
+//!   a WebAssembly module that `gs-sandbox` runs, or Rust linked natively.
 //! - [`manifest`]: what a game says of itself: limits and schemas.
+//! - [`schema`]: those schemas worked out, and the checks of everything that players and modules
+//!   send against them.
+//! - [`abi`]: the byte layouts of `docs/game-module.md`, for both sides of a module's boundary.
 //!
-//! The byte layouts are those of `docs/game-module.md`.
+//! # How a match runs
+//! A [`Pipeline`] owns a simulation. Packets go in as they come ([`Pipeline::handle_frame`],
+//! [`Pipeline::handle_command`], …), [`Pipeline::advance`] runs a tick, and
+//! [`Pipeline::snapshot`] says what each viewer sees of it:
+//! - [`input_buffer`] holds each player's inputs until their tick;
+//! - [`snapshot`] packs net states for the wire, and puts them together again on the other side.
 
 pub mod abi;
+pub mod input_buffer;
 pub mod manifest;
+pub mod pipeline;
 pub mod schema;
 pub mod simulation;
+pub mod snapshot;
 
 pub use manifest::Manifest;
+pub use pipeline::Pipeline;
 pub use schema::Schema;
 pub use simulation::{Simulation, Slot, Tick};

@@ -236,14 +236,34 @@ impl NetFieldKind {
         let (first, rest) = match self {
             Self::Bool => (Column { lo: 0, hi: 1 }, None),
             Self::Int { min, max } => (Column { lo: min, hi: max }, None),
-            Self::Range { min, max, precision } => {
+            Self::Range {
+                min,
+                max,
+                precision,
+            } => {
                 let steps = ((f64::from(max) - f64::from(min)) / f64::from(precision)).round();
-                (Column { lo: 0, hi: steps as i32 }, None)
+                (
+                    Column {
+                        lo: 0,
+                        hi: steps as i32,
+                    },
+                    None,
+                )
             }
-            Self::Angle { bits } => (Column { lo: 0, hi: (1 << bits) - 1 }, None),
-            Self::Quat { bits } => {
-                (Column { lo: 0, hi: 3 }, Some(Column { lo: 0, hi: (1 << bits) - 1 }))
-            }
+            Self::Angle { bits } => (
+                Column {
+                    lo: 0,
+                    hi: (1 << bits) - 1,
+                },
+                None,
+            ),
+            Self::Quat { bits } => (
+                Column { lo: 0, hi: 3 },
+                Some(Column {
+                    lo: 0,
+                    hi: (1 << bits) - 1,
+                }),
+            ),
         };
         std::iter::once(first).chain(rest.into_iter().flat_map(|c| [c; 3]))
     }

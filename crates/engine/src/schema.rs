@@ -44,7 +44,11 @@ impl Schema {
             .collect();
         Ok(Self {
             input: manifest.input.clone(),
-            input_len: manifest.input.iter().map(|field| field.kind.most_bytes()).sum(),
+            input_len: manifest
+                .input
+                .iter()
+                .map(|field| field.kind.most_bytes())
+                .sum(),
             commands: manifest.commands.clone(),
             events: manifest.events.clone(),
             kind_bits: usize::BITS - kinds.len().saturating_sub(1).leading_zeros(),
@@ -78,7 +82,10 @@ impl Schema {
     /// [`FieldError`] naming the field and what it may hold.
     pub fn validate_input(&self, data: &[u8]) -> Result<(), FieldError> {
         if data.len() != self.input_len {
-            return Err(FieldError::Length { expected: self.input_len, found: data.len() });
+            return Err(FieldError::Length {
+                expected: self.input_len,
+                found: data.len(),
+            });
         }
         fields::validate(&self.input, data)
     }

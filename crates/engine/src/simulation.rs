@@ -36,10 +36,52 @@ pub trait Simulation {
     fn load(&mut self, state: &[u8]) -> Result<(), SimulationError>;
 
     /// Writes the net state that a viewer may see (`None`: a spectator). `out` is cleared first.
-    fn net_state(&mut self, viewer: Option<Slot>, out: &mut NetState) -> Result<(), SimulationError>;
+    fn net_state(
+        &mut self,
+        viewer: Option<Slot>,
+        out: &mut NetState,
+    ) -> Result<(), SimulationError>;
 
     /// Builds, from the net state that one viewer sees, a state that can be stepped to predict.
     fn load_view(&mut self, viewer: Option<Slot>, view: &NetState) -> Result<(), SimulationError>;
+}
+
+impl<S: Simulation + ?Sized> Simulation for Box<S> {
+    fn manifest(&self) -> &Manifest {
+        (**self).manifest()
+    }
+
+    fn init(&mut self, seed: u64, config: &MatchConfig) -> Result<(), SimulationError> {
+        (**self).init(seed, config)
+    }
+
+    fn step(&mut self, log: &TickLog, effects: &mut Effects) -> Result<(), SimulationError> {
+        (**self).step(log, effects)
+    }
+
+    fn check(&mut self, slot: Slot, input: &[u8]) -> Result<Verdict, SimulationError> {
+        (**self).check(slot, input)
+    }
+
+    fn save(&mut self, out: &mut Vec<u8>) -> Result<(), SimulationError> {
+        (**self).save(out)
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), SimulationError> {
+        (**self).load(state)
+    }
+
+    fn net_state(
+        &mut self,
+        viewer: Option<Slot>,
+        out: &mut NetState,
+    ) -> Result<(), SimulationError> {
+        (**self).net_state(viewer, out)
+    }
+
+    fn load_view(&mut self, viewer: Option<Slot>, view: &NetState) -> Result<(), SimulationError> {
+        (**self).load_view(viewer, view)
+    }
 }
 
 /// What a match is started with.

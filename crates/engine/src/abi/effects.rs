@@ -36,7 +36,12 @@ pub fn encode_effects(effects: &Effects, out: &mut Vec<u8>) -> Result<(), AbiErr
             LogLevel::Info => 2,
             LogLevel::Debug => 3,
         });
-        put_bytes(line.text.as_bytes(), MAX_EFFECTS_BYTES, "length of a log line", out)?;
+        put_bytes(
+            line.text.as_bytes(),
+            MAX_EFFECTS_BYTES,
+            "length of a log line",
+            out,
+        )?;
     }
 
     match &effects.result {
@@ -103,7 +108,10 @@ pub fn decode_effects(bytes: &[u8], effects: &mut Effects) -> Result<(), AbiErro
                 event.data.clear();
                 event.data.extend_from_slice(data);
             }
-            None => effects.events.push(GameEvent { to, data: data.to_vec() }),
+            None => effects.events.push(GameEvent {
+                to,
+                data: data.to_vec(),
+            }),
         }
     }
 
@@ -152,7 +160,13 @@ fn decode_result(reader: &mut Reader<'_>) -> Result<MatchResult, AbiError> {
             let name = utf8(name, "name of a statistic")?.to_owned();
             statistics.push((name, reader.i32("value of a statistic")?));
         }
-        slots.push(SlotResult { slot, placement, team, score, statistics });
+        slots.push(SlotResult {
+            slot,
+            placement,
+            team,
+            score,
+            statistics,
+        });
     }
     Ok(MatchResult { outcome, slots })
 }
@@ -161,7 +175,11 @@ fn checked_slot(slot: u8) -> Result<u8, AbiError> {
     if usize::from(slot) < MAX_SLOTS {
         return Ok(slot);
     }
-    Err(AbiError::Invalid { part: SLOT, found: i64::from(slot), expected: "0..=63" })
+    Err(AbiError::Invalid {
+        part: SLOT,
+        found: i64::from(slot),
+        expected: "0..=63",
+    })
 }
 
 fn ascending(previous: Option<u8>, slot: u8) -> Result<u8, AbiError> {
@@ -169,22 +187,37 @@ fn ascending(previous: Option<u8>, slot: u8) -> Result<u8, AbiError> {
         return Ok(slot);
     }
     let found = i64::from(slot);
-    Err(AbiError::Invalid { part: "slot of a result", found, expected: "ascending slots" })
+    Err(AbiError::Invalid {
+        part: "slot of a result",
+        found,
+        expected: "ascending slots",
+    })
 }
 
 fn checked_placement(placement: u8) -> Result<u8, AbiError> {
     if placement > 0 {
         return Ok(placement);
     }
-    Err(AbiError::Invalid { part: PLACEMENT, found: 0, expected: "1 or more" })
+    Err(AbiError::Invalid {
+        part: PLACEMENT,
+        found: 0,
+        expected: "1 or more",
+    })
 }
 
 fn check_statistic_name(name: &[u8]) -> Result<(), AbiError> {
     at_most(name.len(), MAX_STATISTIC_NAME, NAME)?;
     if name.is_empty() {
-        return Err(AbiError::Invalid { part: NAME, found: 0, expected: "1..=32 bytes" });
+        return Err(AbiError::Invalid {
+            part: NAME,
+            found: 0,
+            expected: "1..=32 bytes",
+        });
     }
-    match name.iter().find(|byte| !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')) {
+    match name
+        .iter()
+        .find(|byte| !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    {
         None => Ok(()),
         Some(byte) => Err(AbiError::Invalid {
             part: "byte in the name of a statistic",

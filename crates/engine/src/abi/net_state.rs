@@ -76,12 +76,25 @@ pub fn decode_net_state(
             let found = reader.i32("column")?;
             if found < column.lo || found > column.hi {
                 let (lo, hi) = (column.lo, column.hi);
-                return Err(AbiError::ColumnOutOfRange { id, column: index, found, lo, hi });
+                return Err(AbiError::ColumnOutOfRange {
+                    id,
+                    column: index,
+                    found,
+                    lo,
+                    hi,
+                });
             }
             state.columns.push(found);
         }
         let column_count = kind_schema.columns().len() as u8;
-        state.entities.push(Entity { id, kind, owner, priority, first_column, column_count });
+        state.entities.push(Entity {
+            id,
+            kind,
+            owner,
+            priority,
+            first_column,
+            column_count,
+        });
     }
     reader.end("net state")
 }
@@ -97,7 +110,11 @@ fn checked_owner(slot: Slot) -> Result<Slot, AbiError> {
     if usize::from(slot) < MAX_SLOTS {
         return Ok(slot);
     }
-    Err(AbiError::Invalid { part: OWNER, found: i64::from(slot), expected: "0..=63 or 255" })
+    Err(AbiError::Invalid {
+        part: OWNER,
+        found: i64::from(slot),
+        expected: "0..=63 or 255",
+    })
 }
 
 fn checked_priority(priority: f32) -> Result<f32, AbiError> {
@@ -105,7 +122,11 @@ fn checked_priority(priority: f32) -> Result<f32, AbiError> {
         return Ok(priority);
     }
     let found = priority as i64;
-    Err(AbiError::Invalid { part: PRIORITY, found, expected: "a finite number, 0 or more" })
+    Err(AbiError::Invalid {
+        part: PRIORITY,
+        found,
+        expected: "a finite number, 0 or more",
+    })
 }
 
 /// Stands for "no owner".

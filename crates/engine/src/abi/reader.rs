@@ -16,7 +16,12 @@ impl<'a> Reader<'a> {
     pub(super) fn take(&mut self, needed: usize, part: &'static str) -> Result<&'a [u8], AbiError> {
         let left = self.bytes.len() - self.at;
         let Some(taken) = self.bytes[self.at..].get(..needed) else {
-            return Err(AbiError::Truncated { part, at: self.at, needed, left });
+            return Err(AbiError::Truncated {
+                part,
+                at: self.at,
+                needed,
+                left,
+            });
         };
         self.at += needed;
         Ok(taken)
@@ -59,14 +64,22 @@ impl<'a> Reader<'a> {
         if usize::from(found) < bound {
             Ok(found)
         } else {
-            Err(AbiError::Invalid { part, found: i64::from(found), expected })
+            Err(AbiError::Invalid {
+                part,
+                found: i64::from(found),
+                expected,
+            })
         }
     }
 
     /// A count as `u16` that must not pass a limit.
     pub(super) fn count(&mut self, limit: usize, part: &'static str) -> Result<usize, AbiError> {
         let found = usize::from(self.u16(part)?);
-        if found <= limit { Ok(found) } else { Err(AbiError::TooMany { part, found, limit }) }
+        if found <= limit {
+            Ok(found)
+        } else {
+            Err(AbiError::TooMany { part, found, limit })
+        }
     }
 
     /// Everything that is left.
@@ -78,13 +91,21 @@ impl<'a> Reader<'a> {
 
     pub(super) fn end(&self, layout: &'static str) -> Result<(), AbiError> {
         let left = self.bytes.len() - self.at;
-        if left == 0 { Ok(()) } else { Err(AbiError::Trailing { layout, left }) }
+        if left == 0 {
+            Ok(())
+        } else {
+            Err(AbiError::Trailing { layout, left })
+        }
     }
 }
 
 /// Checks a count before it is written.
 pub(super) fn at_most(found: usize, limit: usize, part: &'static str) -> Result<(), AbiError> {
-    if found <= limit { Ok(()) } else { Err(AbiError::TooMany { part, found, limit }) }
+    if found <= limit {
+        Ok(())
+    } else {
+        Err(AbiError::TooMany { part, found, limit })
+    }
 }
 
 /// Writes a `u16` length and the bytes.

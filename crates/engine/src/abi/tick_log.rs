@@ -19,7 +19,11 @@ pub fn encode_tick_log(log: &TickLog, out: &mut Vec<u8>) -> Result<(), AbiError>
     for happening in &log.happenings {
         if usize::from(happening.slot) >= MAX_SLOTS {
             let found = i64::from(happening.slot);
-            return Err(AbiError::Invalid { part: SLOT, found, expected: "0..=63" });
+            return Err(AbiError::Invalid {
+                part: SLOT,
+                found,
+                expected: "0..=63",
+            });
         }
         match &happening.kind {
             HappeningKind::Join { team } => out.extend_from_slice(&[0, happening.slot, *team]),
@@ -61,7 +65,9 @@ pub fn decode_tick_log(bytes: &[u8], input_len: usize, log: &mut TickLog) -> Res
         let kind = reader.u8_below(3, "kind of happening", "0 join, 1 leave or 2 command")?;
         let slot = reader.u8_below(MAX_SLOTS, SLOT, "0..=63")?;
         let kind = match kind {
-            0 => HappeningKind::Join { team: reader.u8("team")? },
+            0 => HappeningKind::Join {
+                team: reader.u8("team")?,
+            },
             1 => HappeningKind::Leave,
             _ => {
                 let len = reader.count(MAX_MESSAGE_BYTES, COMMAND)?;
@@ -84,7 +90,9 @@ pub fn decode_tick_log(bytes: &[u8], input_len: usize, log: &mut TickLog) -> Res
         };
         if input.status != InputStatus::Absent {
             input.view_tick = reader.u32("view tick")?;
-            input.data.extend_from_slice(reader.take(input_len, "input")?);
+            input
+                .data
+                .extend_from_slice(reader.take(input_len, "input")?);
         }
     }
     reader.end("tick log")

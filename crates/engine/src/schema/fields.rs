@@ -94,13 +94,19 @@ pub(super) fn validate_message(messages: &[Message], data: &[u8]) -> Result<(), 
         return Err(FieldError::Empty);
     };
     let Some(message) = messages.get(usize::from(*index)) else {
-        return Err(FieldError::NoSuchMessage { found: *index, count: messages.len() });
+        return Err(FieldError::NoSuchMessage {
+            found: *index,
+            count: messages.len(),
+        });
     };
     let left = check_fields(&message.fields, fields)?;
     if left == 0 {
         Ok(())
     } else {
-        Err(FieldError::Trailing { message: message.name.clone(), left })
+        Err(FieldError::Trailing {
+            message: message.name.clone(),
+            left,
+        })
     }
 }
 
@@ -125,33 +131,65 @@ fn check_field<'a>(field: &Field, data: &'a [u8]) -> Result<&'a [u8], FieldError
         }
         FieldKind::U8 { min, max } => {
             let (bytes, rest) = take(field, data)?;
-            (u8::from_le_bytes(bytes).into(), min.into(), max.into(), rest)
+            (
+                u8::from_le_bytes(bytes).into(),
+                min.into(),
+                max.into(),
+                rest,
+            )
         }
         FieldKind::U16 { min, max } => {
             let (bytes, rest) = take(field, data)?;
-            (u16::from_le_bytes(bytes).into(), min.into(), max.into(), rest)
+            (
+                u16::from_le_bytes(bytes).into(),
+                min.into(),
+                max.into(),
+                rest,
+            )
         }
         FieldKind::U32 { min, max } => {
             let (bytes, rest) = take(field, data)?;
-            (u32::from_le_bytes(bytes).into(), min.into(), max.into(), rest)
+            (
+                u32::from_le_bytes(bytes).into(),
+                min.into(),
+                max.into(),
+                rest,
+            )
         }
         FieldKind::I8 { min, max } => {
             let (bytes, rest) = take(field, data)?;
-            (i8::from_le_bytes(bytes).into(), min.into(), max.into(), rest)
+            (
+                i8::from_le_bytes(bytes).into(),
+                min.into(),
+                max.into(),
+                rest,
+            )
         }
         FieldKind::I16 { min, max } => {
             let (bytes, rest) = take(field, data)?;
-            (i16::from_le_bytes(bytes).into(), min.into(), max.into(), rest)
+            (
+                i16::from_le_bytes(bytes).into(),
+                min.into(),
+                max.into(),
+                rest,
+            )
         }
         FieldKind::I32 { min, max } => {
             let (bytes, rest) = take(field, data)?;
-            (i32::from_le_bytes(bytes).into(), min.into(), max.into(), rest)
+            (
+                i32::from_le_bytes(bytes).into(),
+                min.into(),
+                max.into(),
+                rest,
+            )
         }
         FieldKind::F32 { min, max } => {
             let (bytes, rest) = take(field, data)?;
             let value = f32::from_le_bytes(bytes);
             if !value.is_finite() {
-                return Err(FieldError::NotFinite { field: field.name.clone() });
+                return Err(FieldError::NotFinite {
+                    field: field.name.clone(),
+                });
             }
             (f64::from(value), min.into(), max.into(), rest)
         }
@@ -159,7 +197,12 @@ fn check_field<'a>(field: &Field, data: &'a [u8]) -> Result<&'a [u8], FieldError
     };
     // Every integer of at most 32 bits is exact as an f64, so one comparison serves all types.
     if value < min || value > max {
-        return Err(FieldError::OutOfRange { field: field.name.clone(), found: value, min, max });
+        return Err(FieldError::OutOfRange {
+            field: field.name.clone(),
+            found: value,
+            min,
+            max,
+        });
     }
     Ok(rest)
 }
@@ -168,14 +211,23 @@ fn check_text<'a>(field: &Field, max: usize, data: &'a [u8]) -> Result<&'a [u8],
     let (len, rest) = take(field, data)?;
     let len = usize::from(u16::from_le_bytes(len));
     if len > max {
-        return Err(FieldError::TextTooLong { field: field.name.clone(), found: len, max });
+        return Err(FieldError::TextTooLong {
+            field: field.name.clone(),
+            found: len,
+            max,
+        });
     }
     let Some((text, rest)) = rest.split_at_checked(len) else {
-        return Err(FieldError::Truncated { field: field.name.clone(), needed: len - rest.len() });
+        return Err(FieldError::Truncated {
+            field: field.name.clone(),
+            needed: len - rest.len(),
+        });
     };
     match std::str::from_utf8(text) {
         Ok(_) => Ok(rest),
-        Err(_) => Err(FieldError::NotUtf8 { field: field.name.clone() }),
+        Err(_) => Err(FieldError::NotUtf8 {
+            field: field.name.clone(),
+        }),
     }
 }
 
@@ -185,8 +237,9 @@ fn take<'a, const N: usize>(
 ) -> Result<([u8; N], &'a [u8]), FieldError> {
     match data.split_first_chunk() {
         Some((bytes, rest)) => Ok((*bytes, rest)),
-        None => {
-            Err(FieldError::Truncated { field: field.name.clone(), needed: N - data.len() })
-        }
+        None => Err(FieldError::Truncated {
+            field: field.name.clone(),
+            needed: N - data.len(),
+        }),
     }
 }

@@ -26,14 +26,26 @@ impl Manifest {
     /// [`ManifestError`] naming the first field that breaks one, and what is allowed.
     pub fn validate(&self) -> Result<(), ManifestError> {
         let is_short_name = (1..=MAX_MODULE_NAME).contains(&self.name.len())
-            && self.name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+            && self
+                .name
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if !is_short_name {
-            return Err(error("name", quoted(&self.name), "1 to 32 of a-z, 0-9 and -"));
+            return Err(error(
+                "name",
+                quoted(&self.name),
+                "1 to 32 of a-z, 0-9 and -",
+            ));
         }
         label("version", &self.version)?;
         label("title", &self.title)?;
         within("tick_rate", self.tick_rate, 1, MAX_TICK_RATE)?;
-        within("players.max", u32::from(self.max_players), 1, MAX_SLOTS as u32)?;
+        within(
+            "players.max",
+            u32::from(self.max_players),
+            1,
+            MAX_SLOTS as u32,
+        )?;
         let (fewest, most) = (u32::from(self.min_players), u32::from(self.max_players));
         within("players.min", fewest, 1, most)?;
         within("teams", u32::from(self.teams), 0, MAX_SLOTS as u32)?;
@@ -43,7 +55,11 @@ impl Manifest {
         check_fields("input", &self.input)?;
         for (index, field) in self.input.iter().enumerate() {
             if matches!(field.kind, FieldKind::Text { .. }) {
-                return Err(error(format!("input[{index}].type"), "text", "any type but text"));
+                return Err(error(
+                    format!("input[{index}].type"),
+                    "text",
+                    "any type but text",
+                ));
             }
         }
         check_messages("commands", &self.commands)?;
@@ -63,7 +79,11 @@ fn check_messages(path: &str, messages: &[Message]) -> Result<(), ManifestError>
     for (index, message) in messages.iter().enumerate() {
         let path = format!("{path}[{index}].fields");
         check_fields(&path, &message.fields)?;
-        let bytes: usize = 1 + message.fields.iter().map(|f| f.kind.most_bytes()).sum::<usize>();
+        let bytes: usize = 1 + message
+            .fields
+            .iter()
+            .map(|f| f.kind.most_bytes())
+            .sum::<usize>();
         if bytes > MAX_MESSAGE_BYTES {
             let expected = format!("at most {MAX_MESSAGE_BYTES} bytes with every text at its max");
             return Err(error(path, format!("{bytes} bytes"), expected));
@@ -94,14 +114,21 @@ fn check_fields(path: &str, fields: &[Field]) -> Result<(), ManifestError> {
 fn check_kind(path: &str, kind: &EntityKind) -> Result<(), ManifestError> {
     // Each field takes a column or more, so this bounds what the sum below runs over.
     at_most(&format!("{path}.fields"), kind.fields.len(), MAX_COLUMNS)?;
-    unique(&format!("{path}.fields"), kind.fields.iter().map(|field| &field.name))?;
+    unique(
+        &format!("{path}.fields"),
+        kind.fields.iter().map(|field| &field.name),
+    )?;
     for (index, field) in kind.fields.iter().enumerate() {
         check_net_field(&format!("{path}.fields[{index}]"), field)?;
     }
     let columns = kind.columns().count();
     if columns > MAX_COLUMNS {
         let found = format!("{columns} columns");
-        return Err(error(format!("{path}.fields"), found, format!("at most {MAX_COLUMNS}")));
+        return Err(error(
+            format!("{path}.fields"),
+            found,
+            format!("at most {MAX_COLUMNS}"),
+        ));
     }
     Ok(())
 }
@@ -110,7 +137,11 @@ fn check_net_field(path: &str, field: &NetField) -> Result<(), ManifestError> {
     match field.kind {
         NetFieldKind::Bool => Ok(()),
         NetFieldKind::Int { min, max } => ordered(path, min, max),
-        NetFieldKind::Range { min, max, precision } => {
+        NetFieldKind::Range {
+            min,
+            max,
+            precision,
+        } => {
             finite_range(path, min, max)?;
             if !(precision.is_finite() && precision > 0.0) {
                 return Err(error(format!("{path}.precision"), precision, "more than 0"));
@@ -139,14 +170,22 @@ fn at_most(path: &str, found: usize, limit: usize) -> Result<(), ManifestError> 
     if found <= limit {
         return Ok(());
     }
-    Err(error(path, format!("{found} entries"), format!("at most {limit}")))
+    Err(error(
+        path,
+        format!("{found} entries"),
+        format!("at most {limit}"),
+    ))
 }
 
 fn ordered<T: PartialOrd + Display>(path: &str, min: T, max: T) -> Result<(), ManifestError> {
     if min <= max {
         return Ok(());
     }
-    Err(error(format!("{path}.min"), min, format!("at most the max, {max}")))
+    Err(error(
+        format!("{path}.min"),
+        min,
+        format!("at most the max, {max}"),
+    ))
 }
 
 fn finite_range(path: &str, min: f32, max: f32) -> Result<(), ManifestError> {
@@ -162,7 +201,11 @@ fn label(path: &str, text: &str) -> Result<(), ManifestError> {
     if (1..=MAX_LABEL).contains(&text.len()) && !text.chars().any(char::is_control) {
         return Ok(());
     }
-    Err(error(path, quoted(text), "1 to 64 bytes without control characters"))
+    Err(error(
+        path,
+        quoted(text),
+        "1 to 64 bytes without control characters",
+    ))
 }
 
 fn unique<'a>(
@@ -172,7 +215,11 @@ fn unique<'a>(
     for (index, name) in names.clone().enumerate() {
         label(&format!("{path}[{index}].name"), name)?;
         if names.clone().take(index).any(|earlier| earlier == name) {
-            return Err(error(format!("{path}[{index}].name"), quoted(name), "a name not yet used"));
+            return Err(error(
+                format!("{path}[{index}].name"),
+                quoted(name),
+                "a name not yet used",
+            ));
         }
     }
     Ok(())
@@ -183,7 +230,11 @@ fn error(
     found: impl Display,
     expected: impl Into<String>,
 ) -> ManifestError {
-    ManifestError { field: field.into(), found: found.to_string(), expected: expected.into() }
+    ManifestError {
+        field: field.into(),
+        found: found.to_string(),
+        expected: expected.into(),
+    }
 }
 
 fn quoted(text: &str) -> String {
