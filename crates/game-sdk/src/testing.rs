@@ -20,6 +20,7 @@ use crate::{Entities, Game, Input, Message, Placed, Reader, View};
 pub struct Match<G: Game> {
     main: Native<G>,
     shadow: Native<G>,
+    config: MatchConfig,
     players: u8,
     held: Vec<Option<G::Input>>,
     pressed: Vec<Option<G::Input>>,
@@ -68,6 +69,7 @@ impl<G: Game> Match<G> {
         Self {
             main,
             shadow,
+            config,
             players,
             held: Vec::new(),
             pressed: Vec::new(),
@@ -147,6 +149,24 @@ impl<G: Game> Match<G> {
             }
         }
         panic!("the condition did not hold within {ticks} ticks");
+    }
+
+    /// A match that goes on from what a viewer sees now, as a client predicts it: with the last
+    /// tick and what everyone holds, and nothing else of this one.
+    ///
+    /// # Panics
+    /// Where the game does not load the view.
+    pub fn predicted_by(&mut self, viewer: Slot) -> Self {
+        let view = self.net_state(Some(viewer));
+        // Chance is not seen, so a client's seed is another.
+        let mut predicted = Self::empty(self.config.players, u64::MAX, &self.config.options);
+        if let Err(error) = predicted.main.load_view(Some(viewer), &view) {
+            panic!("{error}");
+        }
+        predicted.shadow = native::<G>();
+        predicted.tick = self.tick;
+        predicted.held = self.held.clone();
+        predicted
     }
 
     /// The state of the match.
