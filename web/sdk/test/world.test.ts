@@ -56,7 +56,10 @@ test("parts by id range give the same picture in any order", () => {
       pictures.add(JSON.stringify([10, 10.5, 11, 11.5, 12, 13].map((t) => positions(world, t))));
     }
     rest.forEach((part, i) => {
-      permute(rest.filter((_, k) => k !== i), [...order, part]);
+      permute(
+        rest.filter((_, k) => k !== i),
+        [...order, part],
+      );
     });
   };
   permute(parts, []);

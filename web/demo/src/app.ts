@@ -1,0 +1,280 @@
+import {
+  ApiError,
+  type Game,
+  GameServer,
+  type Match,
+  MatchmakingError,
+  type MatchSession,
+  type TicketStatus,
+} from "@gameserver/sdk";
+import { announce } from "./dom.js";
+import { type Invitation, inviteLink, newCode, readInvitation } from "./invite.js";
+import { PlayScreen } from "./play.js";
+import {
+  type MenuChoice,
+  menuScreen,
+  messageScreen,
+  resultScreen,
+  WaitingScreen,
+} from "./screens.js";
+import { Sound } from "./sound.js";
+
+/** What a tab remembers of its match, to come back into it after a reload. */
+interface Kept {
+  readonly match: Match;
+  readonly code: string | undefined;
+}
+
+/** The demo: from the menu to the match and back. */
+export class App {
+  readonly client = new GameServer();
+  session: MatchSession | undefined;
+  readonly #host: HTMLElement;
+  readonly #sound = new Sound();
+  #games: readonly Game[] = [];
+  #play: PlayScreen | undefined;
+
+  constructor(host: HTMLElement) {
+    this.#host = host;
+  }
+
+  async start(): Promise<void> {
+    const kept = readKept();
+    if (kept !== undefined && this.client.account !== undefined) {
+      await this.#enter(kept, true);
+      return;
+    }
+    await this.#menu("");
+  }
+
+  async #menu(error: string): Promise<void> {
+    this.#close();
+    if (this.#games.length === 0) {
+      this.#show("loading", messageScreen("Loading …", ""));
+      try {
+        this.#games = await this.client.games();
+      } catch (cause) {
+        const retry = { label: "Try again", act: () => void this.#menu("") };
+        this.#show("message", messageScreen("The server is not there", describe(cause), retry));
+        return;
+      }
+    }
+    const invitation = readInvitation(location.search);
+    this.#show(
+      "menu",
+      menuScreen({
+        games: this.#games,
+        name: this.client.account?.username ?? localStorage.getItem(NAME_KEY) ?? "",
+        invitation,
+        error,
+        choose: (choice) => void this.#choose(choice, invitation),
+      }),
+    );
+  }
+
+  async #choose(choice: MenuChoice, invitation: Invitation | undefined): Promise<void> {
+    try {
+      await this.#signIn(choice.name);
+    } catch (error) {
+      await this.#menu(describe(error));
+      return;
+    }
+    const code = invitation?.code ?? (choice.how === "friend" ? newCode() : undefined);
+    await this.#queue(choice.game, code, choice.how === "friend");
+  }
+
+  async #signIn(name: string): Promise<void> {
+    localStorage.setItem(NAME_KEY, name);
+    if (this.client.account?.username === name) {
+      return;
+    }
+    try {
+      await this.client.guest(name);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 409)) {
+        throw error;
+      }
+      // The name is someone's: a number after it makes it free.
+      const suffix = String(Math.floor(Math.random() * 9000) + 1000);
+      await this.client.guest(`${name.slice(0, 15)}-${suffix}`);
+    }
+  }
+
+  async #queue(game: string, code: string | undefined, invites: boolean): Promise<void> {
+    this.#close();
+    const abort = new AbortController();
+    const title = this.#games.find((g) => g.id === game)?.title ?? game;
+    const waiting = new WaitingScreen({
+      title,
+      code,
+      link: code !== undefined && invites ? inviteLink(location.href, { game, code }) : undefined,
+      cancel: () => abort.abort(),
+    });
+    this.#show("waiting", waiting.root);
+    const since = performance.now();
+    const clock = setInterval(() => waiting.update(undefined, performance.now() - since), 250);
+    let cancel = async () => {};
+    try {
+      const ticket = await this.client.queue({
+        game,
+        replace: true,
+        ...(code === undefined ? {} : { code }),
+      });
+      cancel = () => ticket.cancel();
+      const match = await ticket.waitForMatch({
+        signal: abort.signal,
+        onStatus: (status) => waiting.update(STATUS[status.status], performance.now() - since),
+      });
+      clearInterval(clock);
+      await this.#enter({ match, code }, false);
+    } catch (error) {
+      if (abort.signal.aborted) {
+        await cancel().catch(() => {});
+        await this.#menu("");
+      } else {
+        await this.#menu(describe(error));
+      }
+    } finally {
+      clearInterval(clock);
+    }
+  }
+
+  async #enter(kept: Kept, again: boolean): Promise<void> {
+    this.#show("joining", messageScreen(again ? "Back into the match …" : "Joining …", ""));
+    sessionStorage.setItem(MATCH_KEY, JSON.stringify(kept));
+    let session: MatchSession;
+    try {
+      session = await (again ? this.client.rejoin(kept.match) : this.client.join(kept.match));
+    } catch (error) {
+      const gone = error instanceof ApiError && [401, 403, 404, 410].includes(error.status);
+      if (gone) {
+        forget();
+        await this.#menu("That match is over.");
+        return;
+      }
+      this.#show(
+        "message",
+        messageScreen(
+          "The match could not be joined",
+          describe(error),
+          { label: "Try again", act: () => void this.#enter(kept, true) },
+          { label: "Menu", act: () => this.#abandon() },
+        ),
+      );
+      return;
+    }
+    this.session = session;
+    if (session.result !== undefined) {
+      this.#result(kept, session);
+      return;
+    }
+    this.#play = new PlayScreen(session, this.#sound, () => {
+      forget();
+      void session.leave().then(() => this.#menu(""));
+    });
+    session.on("result", (result) => {
+      // A moment to see the last blow; the second telling, when it is stored, changes a line only.
+      const shown = document.body.dataset.screen === "result";
+      setTimeout(() => this.#result(kept, session), shown ? 0 : LAST_LOOK_MS);
+      announce(`The match is over: ${result.outcome}`);
+    });
+    session.on("closed", (reason) => {
+      if (reason !== "left" && session.result === undefined) {
+        this.#lost(kept, reason);
+      }
+    });
+    this.#show("match", this.#play.root);
+  }
+
+  #lost(kept: Kept, reason: string): void {
+    this.#close();
+    const retry = { label: "Try again", act: () => void this.#enter(kept, true) };
+    const menu = { label: "Menu", act: () => this.#abandon() };
+    const [title, ...buttons] =
+      reason === "elsewhere"
+        ? (["You are playing in another window", retry, menu] as const)
+        : reason === "removed"
+          ? (["You were removed from the match", menu] as const)
+          : reason === "over"
+            ? (["The match is closed", menu] as const)
+            : (["The connection was lost", retry, menu] as const);
+    this.#show("message", messageScreen(title, "", ...buttons));
+  }
+
+  #result(kept: Kept, session: MatchSession): void {
+    if (this.session !== session || session.result === undefined) {
+      return;
+    }
+    forget();
+    this.#play?.destroy();
+    this.#play = undefined;
+    const { result, players, slot } = session;
+    const mine = result.slots.find((row) => row.slot === slot);
+    if (document.body.dataset.screen !== "result") {
+      this.#sound.play(mine?.placement === 1 ? "win" : "lose");
+    }
+    this.#show(
+      "result",
+      resultScreen({
+        match: kept.match,
+        result,
+        players,
+        slot,
+        code: kept.code,
+        again: () => void this.#queue(kept.match.game, kept.code, kept.code !== undefined),
+        menu: () => void this.#menu(""),
+      }),
+    );
+  }
+
+  #abandon(): void {
+    forget();
+    void this.#menu("");
+  }
+
+  #close(): void {
+    this.#play?.destroy();
+    this.#play = undefined;
+    const session = this.session;
+    this.session = undefined;
+    session?.close();
+  }
+
+  #show(name: string, screen: HTMLElement): void {
+    document.body.dataset.screen = name;
+    this.#host.replaceChildren(screen);
+  }
+}
+
+function readKept(): Kept | undefined {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(MATCH_KEY) ?? "null") as Kept | null;
+    return typeof kept?.match?.room === "string" ? kept : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function forget(): void {
+  sessionStorage.removeItem(MATCH_KEY);
+}
+
+function describe(error: unknown): string {
+  if (error instanceof ApiError) {
+    return error.errors[0]?.message ?? (error.detail || error.title);
+  }
+  if (error instanceof MatchmakingError && error.status === "timed_out") {
+    return "Nobody else came. Try again, or play a friend.";
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+const STATUS: Partial<Record<TicketStatus["status"], string>> = {
+  accepting: "Match found …",
+  placing: "Match found. Preparing the room …",
+  matched: "Here we go",
+};
+
+const MATCH_KEY = "gameserver.match";
+const NAME_KEY = "gameserver.name";
+const LAST_LOOK_MS = 1200;

@@ -1,0 +1,111 @@
+import { announce, el, setText } from "../dom.js";
+import { type GameView, type Stage, slotColor } from "./view.js";
+
+/** Noughts and crosses: nine buttons. */
+export class TicTacToeView implements GameView {
+  readonly #stage: Stage;
+  readonly #status = el("p", { class: "ttt-status", role: "status" });
+  readonly #cells: HTMLButtonElement[];
+  readonly #seats = el("div", { class: "ttt-seats" });
+  #before = "";
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+    this.#cells = Array.from({ length: 9 }, (_, cell) =>
+      el("button", {
+        class: "ttt-cell",
+        type: "button",
+        "data-cell": cell,
+        onclick: () => {
+          stage.session.command("place", { cell });
+          stage.sound.play("place");
+        },
+      }),
+    );
+    stage.host.append(
+      el(
+        "div",
+        { class: "ttt" },
+        this.#seats,
+        el("div", { class: "ttt-board", role: "group", "aria-label": "Board" }, ...this.#cells),
+        this.#status,
+      ),
+    );
+  }
+
+  frame(nowMs: number): void {
+    const { session } = this.#stage;
+    const board = session.view(nowMs).find((entity) => "c0" in entity.fields)?.fields;
+    const cells = Array.from({ length: 9 }, (_, i) => Number(board?.[`c${i}`] ?? 0));
+    const turn = turnSlot(board?.turn);
+    const mine = session.phase === "running" && turn === session.slot;
+    const key = `${cells.join()}|${turn}|${session.phase}|${session.players.map((p) => p.presence).join()}`;
+    if (key === this.#before) {
+      return;
+    }
+    this.#before = key;
+    const line = winningLine(cells);
+    this.#cells.forEach((button, i) => {
+      const mark = cells[i] === 0 ? "" : MARKS[cells[i] - 1];
+      button.dataset.mark = mark;
+      button.classList.toggle("won", line?.includes(i) ?? false);
+      button.disabled = !mine || mark !== "";
+      button.style.setProperty("--color", slotColor(cells[i] - 1));
+      button.setAttribute(
+        "aria-label",
+        `Row ${Math.floor(i / 3) + 1}, column ${(i % 3) + 1}: ${mark || "empty"}`,
+      );
+    });
+    this.#seats.replaceChildren(
+      ...session.players.map((player) =>
+        el(
+          "span",
+          {
+            class: player.slot === turn && session.phase === "running" ? "seat turn" : "seat",
+            style: `--color:${slotColor(player.slot)}`,
+          },
+          el("b", {}, MARKS[player.slot] ?? "?"),
+          ` ${player.username}${player.slot === session.slot ? " (you)" : ""}`,
+        ),
+      ),
+    );
+    const status =
+      session.phase === "running"
+        ? mine
+          ? "Your turn"
+          : "The other player's turn"
+        : session.phase === "ended"
+          ? "The game is over"
+          : "Waiting for the other player …";
+    setText(this.#status, status);
+    announce(status);
+  }
+
+  destroy(): void {
+    this.#stage.host.replaceChildren();
+  }
+}
+
+/** Whose turn it is: the board counts the marks from 1, as its cells do. */
+export function turnSlot(turn: unknown): number {
+  return Number(turn ?? 0) - 1;
+}
+
+/** The three cells in a row that won; `undefined` where nobody has. */
+export function winningLine(cells: readonly number[]): readonly number[] | undefined {
+  return LINES.find(
+    ([a, b, c]) => cells[a] !== 0 && cells[a] === cells[b] && cells[a] === cells[c],
+  );
+}
+
+const MARKS = ["✕", "◯"];
+const LINES = [
+  [0, 1, 2],
+  [3, 4, 5],
+  [6, 7, 8],
+  [0, 3, 6],
+  [1, 4, 7],
+  [2, 5, 8],
+  [0, 4, 8],
+  [2, 4, 6],
+] as const;
