@@ -184,7 +184,7 @@ function createView(stage: Stage): GameView {
   if (stage.session.game === "arena" && has("player", "x", "y", "aim", "health")) {
     return new ArenaView(stage);
   }
-  if (kinds.some((k) => has(k.name, "c0", "c8", "turn"))) {
+  if (has("board", "cell_0", "cell_8") && has("turn", "slot")) {
     return new TicTacToeView(stage);
   }
   return new GenericView(stage);

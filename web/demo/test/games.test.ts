@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { placeCamera } from "../src/games/arena/camera.js";
 import { ARENA, readScene } from "../src/games/arena/scene.js";
 import { mapIntent, worldBounds } from "../src/games/generic.js";
-import { turnSlot, winningLine } from "../src/games/tic-tac-toe.js";
+import { winningLine } from "../src/games/tic-tac-toe.js";
 
 const manifest = parseManifest({
   abi: 1,
@@ -98,9 +98,7 @@ test("a wide screen shows the whole arena, an upright phone follows the player",
   }
 });
 
-test("tic-tac-toe knows a full line and whose turn it is", () => {
+test("tic-tac-toe knows a full line", () => {
   expect(winningLine([1, 2, 2, 0, 1, 0, 0, 0, 1])).toEqual([0, 4, 8]);
   expect(winningLine([1, 1, 2, 2, 2, 1, 1, 2, 1])).toBeUndefined();
-  expect(turnSlot(1)).toBe(0);
-  expect(turnSlot(undefined)).toBe(-1);
 });

@@ -308,5 +308,5 @@ export class ArenaView implements GameView {
 /** Frames that a bullet's trail remembers. */
 const TRAIL = 9;
 /** What the arena takes to bring a player back. */
-const RESPAWN_S = 3;
+const RESPAWN_S = 2;
 const SPAWN_RING_MS = 90;

@@ -26,7 +26,7 @@ export class GenericView implements GameView {
     this.#bounds = worldBounds(manifest);
     const move = el("div", { class: "stick move", "aria-hidden": "true" }, el("i"));
     const aim = el("div", { class: "stick aim", "aria-hidden": "true" }, el("i"));
-    this.#pads = el("div", { class: "pads" }, move, aim);
+    this.#pads = el("div", { class: "pads generic-pads" }, move, aim);
     this.#controls = new Controls(this.#surface.canvas, { move, aim });
     stage.host.append(
       this.#pads,
@@ -67,9 +67,11 @@ export class GenericView implements GameView {
     context.fillRect(0, 0, width, height);
     const side = width > SIDE_FROM ? SIDE : 0;
     const { x0, y0, x1, y1 } = this.#bounds;
-    const scale = Math.min((width - side - 48) / (x1 - x0), (height - 110) / (y1 - y0));
+    // In a narrow window the table takes the lower third.
+    const free = (side === 0 ? height * 0.66 : height) - 110;
+    const scale = Math.min((width - side - 48) / (x1 - x0), free / (y1 - y0));
     const left = (width - side - (x1 - x0) * scale) / 2;
-    const top = 56 + (height - 110 - (y1 - y0) * scale) / 2;
+    const top = 72 + (side === 0 ? 0 : (free - (y1 - y0) * scale) / 2);
     const px = (x: number) => left + (x - x0) * scale;
     const py = (y: number) => top + (y - y0) * scale;
     drawGrid(context, this.#bounds, px, py);

@@ -8,6 +8,7 @@ export class TicTacToeView implements GameView {
   readonly #cells: HTMLButtonElement[];
   readonly #seats = el("div", { class: "ttt-seats" });
   #before = "";
+  #said = "";
 
   constructor(stage: Stage) {
     this.#stage = stage;
@@ -35,11 +36,14 @@ export class TicTacToeView implements GameView {
 
   frame(nowMs: number): void {
     const { session } = this.#stage;
-    const board = session.view(nowMs).find((entity) => "c0" in entity.fields)?.fields;
-    const cells = Array.from({ length: 9 }, (_, i) => Number(board?.[`c${i}`] ?? 0));
-    const turn = turnSlot(board?.turn);
+    const entities = session.view(nowMs);
+    const board = entities.find((entity) => entity.kind === "board")?.fields;
+    const cells = Array.from({ length: 9 }, (_, i) => Number(board?.[`cell_${i}`] ?? 0));
+    const move = entities.find((entity) => entity.kind === "turn")?.fields;
+    const turn = Number(move?.slot ?? -1);
+    const seconds = Number(move?.seconds ?? 0);
     const mine = session.phase === "running" && turn === session.slot;
-    const key = `${cells.join()}|${turn}|${session.phase}|${session.players.map((p) => p.presence).join()}`;
+    const key = `${cells.join()}|${turn}|${seconds}|${session.phase}|${session.players.map((p) => p.presence).join()}`;
     if (key === this.#before) {
       return;
     }
@@ -77,18 +81,16 @@ export class TicTacToeView implements GameView {
         : session.phase === "ended"
           ? "The game is over"
           : "Waiting for the other player …";
-    setText(this.#status, status);
-    announce(status);
+    setText(this.#status, session.phase === "running" ? `${status} · ${seconds} s` : status);
+    if (status !== this.#said) {
+      this.#said = status;
+      announce(status);
+    }
   }
 
   destroy(): void {
     this.#stage.host.replaceChildren();
   }
-}
-
-/** Whose turn it is: the board counts the marks from 1, as its cells do. */
-export function turnSlot(turn: unknown): number {
-  return Number(turn ?? 0) - 1;
 }
 
 /** The three cells in a row that won; `undefined` where nobody has. */

@@ -109,7 +109,7 @@ export class Painter {
     context.rotate(look.aim);
     context.fillStyle = color;
     context.beginPath();
-    context.roundRect(0.25, -0.17, 0.75, 0.34, 0.1);
+    context.roundRect(0.2, -0.15, 0.68, 0.3, 0.09);
     context.fill();
     context.fillStyle = "#0a1024";
     context.beginPath();
@@ -298,7 +298,7 @@ function paintFloor(walls: readonly WallState[], pixelsPerUnit: number): HTMLCan
 /** World units that the floor's picture extends beyond the arena, for its glow. */
 export const FLOOR_EDGE = 1;
 /** A player's radius in world units. */
-export const RADIUS = 0.6;
+export const RADIUS = 0.5;
 const SIGHT = 7;
 const FONT = '"Inter", "Segoe UI", system-ui, -apple-system, sans-serif';
 const BOLT: readonly (readonly [number, number])[] = [

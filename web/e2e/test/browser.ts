@@ -1,0 +1,220 @@
+// Two people at the demo: pages of Chromium, each its own player.
+import { existsSync, mkdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { placeCamera } from "../../demo/src/games/arena/camera.js";
+import { until } from "./server.js";
+
+/** What the tests use of `window.gameserver`. */
+declare global {
+  interface Window {
+    gameserver: import("../../demo/src/app.js").App;
+  }
+}
+
+/** A player as a page sees it. */
+export interface Seen {
+  slot: number;
+  x: number;
+  y: number;
+  score: number;
+  health: number;
+  alive: boolean;
+}
+
+export async function launch(): Promise<Browser> {
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  if (!existsSync(executablePath)) {
+    throw new Error(`there is no ${executablePath}: apt-get install chromium, or set CHROMIUM`);
+  }
+  return await chromium.launch({
+    executablePath,
+    args: [
+      ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      // WebRTC on loopback: real addresses instead of mDNS names that nobody resolves here.
+      "--disable-features=WebRtcHideLocalIpsWithMdns",
+      "--allow-loopback-in-peer-connection",
+      // Two pages, one in front: the other must go on drawing as on its owner's machine.
+      "--disable-renderer-backgrounding",
+      "--disable-backgrounding-occluded-windows",
+    ],
+  });
+}
+
+/** A page of a player of its own. */
+export class Player {
+  readonly page: Page;
+  readonly #held = new Set<string>();
+  readonly #size: { width: number; height: number };
+
+  private constructor(page: Page, size: { width: number; height: number }) {
+    this.page = page;
+    this.#size = size;
+  }
+
+  static async open(
+    browser: Browser,
+    url: string,
+    options: BrowserContextOptions = {},
+  ): Promise<Player> {
+    const size = options.viewport ?? DESKTOP;
+    const context = await browser.newContext({ viewport: size, ...options });
+    const page = await context.newPage();
+    page.on("pageerror", (error) => console.error(`page: ${error.message}`));
+    await page.goto(url);
+    return new Player(page, size);
+  }
+
+  /** Gives a name and presses a button of the menu. */
+  async choose(name: string, button: "#play" | "#friend"): Promise<void> {
+    await this.page.waitForSelector("#name");
+    await this.page.fill("#name", name);
+    await this.page.click(button);
+  }
+
+  async screen(name: string, timeoutMs = 30_000): Promise<void> {
+    try {
+      await this.page.waitForSelector(`body[data-screen="${name}"]`, { timeout: timeoutMs });
+    } catch {
+      const text = await this.page.evaluate(() => document.body.textContent.slice(0, 400));
+      throw new Error(`the screen is not "${name}" after ${timeoutMs} ms, but:\n${text}`);
+    }
+  }
+
+  /** In a running match, with entities on the screen. */
+  async playing(): Promise<void> {
+    await this.screen("match");
+    await until("the match runs and this player is seen", async () => {
+      const slot = await this.slot();
+      return (
+        (await this.phase()) === "running" && (await this.players()).some((p) => p.slot === slot)
+      );
+    });
+  }
+
+  slot(): Promise<number> {
+    return this.page.evaluate(() => window.gameserver.session?.slot ?? -1);
+  }
+
+  phase(): Promise<string> {
+    return this.page.evaluate(() => window.gameserver.session?.phase ?? "none");
+  }
+
+  matchId(): Promise<string> {
+    return this.page.evaluate(() => window.gameserver.session?.match.match_id ?? "");
+  }
+
+  /** The players as this page draws them now. */
+  players(): Promise<Seen[]> {
+    return this.page.evaluate(() =>
+      (window.gameserver.session?.view() ?? [])
+        .filter((entity) => entity.kind === "player")
+        .map(({ owner, fields: f }) => ({
+          slot: owner,
+          x: Number(f.x),
+          y: Number(f.y),
+          score: Number(f.score),
+          health: Number(f.health),
+          alive: f.alive === true,
+        })),
+    );
+  }
+
+  async sees(slot: number): Promise<Seen | undefined> {
+    return (await this.players()).find((p) => p.slot === slot);
+  }
+
+  /** Holds exactly these keys. */
+  async hold(...keys: string[]): Promise<void> {
+    for (const key of [...this.#held].filter((k) => !keys.includes(k))) {
+      await this.page.keyboard.up(key);
+      this.#held.delete(key);
+    }
+    for (const key of keys.filter((k) => !this.#held.has(k))) {
+      await this.page.keyboard.down(key);
+      this.#held.add(key);
+    }
+  }
+
+  /** One step along the free lanes of the arena's edge to `goalX` on the lowest lane. */
+  async walkToLane(goalX: number): Promise<boolean> {
+    const me = await this.sees(await this.slot());
+    if (me === undefined || !me.alive) {
+      await this.hold();
+      return false;
+    }
+    const side = me.x < 20 ? SIDE_LANE : 40 - SIDE_LANE;
+    const onLane = me.y > LANE - 1;
+    const to = onLane
+      ? { x: goalX, y: LANE }
+      : Math.abs(me.x - side) < 1
+        ? { x: side, y: LANE }
+        : { x: side, y: me.y };
+    const keys: string[] = [];
+    if (Math.abs(to.x - me.x) > NEAR) {
+      keys.push(to.x > me.x ? "KeyD" : "KeyA");
+    }
+    if (Math.abs(to.y - me.y) > NEAR) {
+      keys.push(to.y > me.y ? "KeyS" : "KeyW");
+    }
+    await this.hold(...keys);
+    return onLane && keys.length === 0;
+  }
+
+  /** Points the mouse at a player, from where this page draws its own. */
+  async aimAt(target: Seen): Promise<void> {
+    const me = await this.sees(await this.slot());
+    if (me === undefined) {
+      return;
+    }
+    const camera = placeCamera(this.#size.width, this.#size.height, me, false);
+    const angle = Math.atan2(target.y - me.y, target.x - me.x);
+    await this.page.mouse.move(
+      camera.x + me.x * camera.scale + Math.cos(angle) * AIM_PIXELS,
+      camera.y + me.y * camera.scale + Math.sin(angle) * AIM_PIXELS,
+    );
+  }
+
+  async screenshot(name: string): Promise<void> {
+    const folder = resolve(import.meta.dirname, "../screenshots");
+    mkdirSync(folder, { recursive: true });
+    await this.page.screenshot({ path: resolve(folder, `${name}.png`) });
+  }
+}
+
+/** Two players of one quick match. */
+export async function pair(browser: Browser, url: string): Promise<[Player, Player]> {
+  const ann = await Player.open(browser, url);
+  const bob = await Player.open(browser, url);
+  await ann.choose("Ann", "#play");
+  await ann.screen("waiting");
+  await bob.choose("Bob", "#play");
+  await Promise.all([ann.playing(), bob.playing()]);
+  return [ann, bob];
+}
+
+/** Someone moves while this key is held, and someone else sees it. */
+export async function seesMove(watcher: Player, mover: Player): Promise<void> {
+  const slot = await mover.slot();
+  const before = await until("the mover is seen", () => watcher.sees(slot));
+  // Towards the middle there is room from wherever a player starts.
+  await mover.hold(before.x < 20 ? "KeyD" : "KeyA");
+  await until(`slot ${slot} moves on the other's screen`, async () => {
+    const now = await watcher.sees(slot);
+    return now !== undefined && Math.abs(now.x - before.x) > 1.5;
+  });
+  await mover.hold();
+}
+
+const DESKTOP = { width: 1000, height: 640 };
+/** The arena's outermost lanes are free of walls (games/arena/src/map.rs). */
+const LANE = 21.5;
+const SIDE_LANE = 3;
+const NEAR = 0.5;
+const AIM_PIXELS = 60;

@@ -1,0 +1,170 @@
+// Starts and stops the real server, with its own LiveKit, on a free loopback port.
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const ROOT = resolve(import.meta.dirname, "../../..");
+const BIN = process.env.GAMESERVER_BIN ?? join(ROOT, "target/debug/gameserver");
+const GAMES = process.env.GAMESERVER_GAMES ?? join(ROOT, "target/games");
+
+/** A running `gameserver dev`. */
+export class Server {
+  readonly url: string;
+  readonly dataDir: string;
+  readonly #config: string;
+  readonly #port: number;
+  #process: ChildProcess | undefined;
+  #log = "";
+
+  private constructor(port: number, dataDir: string, config: string) {
+    this.#port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.dataDir = dataDir;
+    this.#config = config;
+  }
+
+  /** Serves the arena with these options of its own; a match ends at the score or the time. */
+  static async start(arena: { match_seconds: number; score_limit: number }): Promise<Server> {
+    const module = join(GAMES, "arena.wasm");
+    need(BIN, "cargo build -p gameserver");
+    need(module, "cargo xtask game");
+    const dataDir = mkdtempSync(join(tmpdir(), "gameserver-e2e-"));
+    const config = join(dataDir, "config.yaml");
+    writeFileSync(
+      config,
+      [
+        "games:",
+        "  arena:",
+        `    module: ${JSON.stringify(module)}`,
+        `    options: ${JSON.stringify(arena)}`,
+        "",
+      ].join("\n"),
+    );
+    const server = new Server(await freePort(), dataDir, config);
+    await server.restart();
+    return server;
+  }
+
+  /** Starts it (again) on the same port and the same data. */
+  async restart(): Promise<void> {
+    await this.end();
+    const child = spawn(
+      BIN,
+      [
+        "dev",
+        "--port",
+        String(this.#port),
+        "--data-dir",
+        join(this.dataDir, "data"),
+        "--config",
+        this.#config,
+      ],
+      { stdio: ["ignore", "pipe", "pipe"] },
+    );
+    this.#process = child;
+    let stdout = "";
+    child.stderr.on("data", (chunk: Buffer) => this.#remember(chunk));
+    await new Promise<void>((ready, fail) => {
+      const timer = setTimeout(
+        () => fail(new Error(`the server was not ready in ${READY_MS} ms:\n${this.#log}`)),
+        READY_MS,
+      );
+      child.stdout.on("data", (chunk: Buffer) => {
+        this.#remember(chunk);
+        stdout += chunk.toString();
+        if (/^ready http:\/\//m.test(stdout)) {
+          clearTimeout(timer);
+          ready();
+        }
+      });
+      child.on("error", fail);
+      child.on("exit", (code, signal) => {
+        clearTimeout(timer);
+        fail(new Error(`the server ended with ${code ?? signal}:\n${this.#log}`));
+      });
+    });
+  }
+
+  /** Ends it as Ctrl-C does, and waits until it is gone. */
+  async end(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+      return;
+    }
+    const gone = new Promise<void>((done) => child.once("exit", () => done()));
+    child.kill("SIGINT");
+    const timer = setTimeout(() => child.kill("SIGKILL"), END_MS);
+    await gone;
+    clearTimeout(timer);
+  }
+
+  /** Ends it and removes its data. */
+  async remove(): Promise<void> {
+    await this.end();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** `GET path` as JSON. */
+  async get<T>(path: string): Promise<T> {
+    const response = await fetch(this.url + path);
+    if (!response.ok) {
+      throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
+    }
+    return (await response.json()) as T;
+  }
+
+  /** The end of the server's log, for a failed test. */
+  get log(): string {
+    return this.#log;
+  }
+
+  #remember(chunk: Buffer): void {
+    this.#log = (this.#log + chunk.toString()).slice(-20_000);
+  }
+}
+
+/** Waits until `check` answers something, asking again and again until the deadline. */
+export async function until<T>(
+  what: string,
+  check: () => Promise<T | undefined | false | null> | T | undefined | false | null,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const answer = await check();
+    if (answer !== undefined && answer !== false && answer !== null) {
+      return answer;
+    }
+    if (Date.now() > deadline) {
+      throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
+    }
+    await new Promise((next) => setTimeout(next, 50));
+  }
+}
+
+function need(path: string, command: string): void {
+  if (!existsSync(path)) {
+    throw new Error(`there is no ${path}: make it with \`${command}\``);
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const probe = createServer();
+    probe.once("error", fail);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() =>
+        typeof address === "object" && address !== null
+          ? done(address.port)
+          : fail(new Error("no port")),
+      );
+    });
+  });
+}
+
+const READY_MS = 45_000;
+const END_MS = 15_000;
