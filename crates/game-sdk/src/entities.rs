@@ -8,6 +8,19 @@ use crate::net_values::ColumnReader;
 
 /// The kinds of entity in a game's net state. Derive it for an enum: see
 /// [`derive@crate::Entities`].
+///
+/// A mistake is an error where the field is:
+///
+/// ```compile_fail
+/// # use game_sdk::prelude::*;
+/// #[derive(Entities)]
+/// enum Thing {
+///     Ball {
+///         #[net(range = 0.0..40.0, step = 0.1)] // expected both ends, the last one included
+///         x: f32,
+///     },
+/// }
+/// ```
 pub trait Entities: Sized {
     /// The schema, one a variant.
     fn kinds() -> Vec<EntityKind>;

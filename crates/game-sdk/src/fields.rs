@@ -7,6 +7,16 @@ use gs_engine::manifest::{Field, FieldKind, Message as MessageSchema};
 use crate::Reader;
 
 /// What a player's device says each tick. Derive it: see [`derive@crate::Input`].
+///
+/// A mistake is an error where the field is:
+///
+/// ```compile_fail,E0277
+/// # use game_sdk::prelude::*;
+/// #[derive(Input, Clone)]
+/// struct Stick {
+///     move_x: f32, // needs to say its range
+/// }
+/// ```
 pub trait Input: Sized + Clone {
     /// The schema.
     fn fields() -> Vec<Field>;

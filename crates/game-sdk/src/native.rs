@@ -79,7 +79,16 @@ impl<G: Game> Native<G> {
 
     /// As [`Simulation::init`], from the JSON of the ABI.
     pub(crate) fn init_json(&mut self, seed: u64, config: &str) -> Result<(), SimulationError> {
-        let setup = read_config(config).map_err(|fault| {
+        let setup = read_config(config);
+        self.start(seed, setup)
+    }
+
+    fn start(
+        &mut self,
+        seed: u64,
+        setup: Result<Setup<G::Options>, String>,
+    ) -> Result<(), SimulationError> {
+        let setup = setup.map_err(|fault| {
             self.fault = fault;
             refused("gs_init", MALFORMED)
         })?;
@@ -92,23 +101,6 @@ impl<G: Game> Native<G> {
         });
         Ok(())
     }
-
-    /// Runs `call` on the match. A game that panics is dropped: its state is not to be trusted.
-    fn with_game<T>(
-        &mut self,
-        name: &'static str,
-        call: impl FnOnce(&mut G) -> T,
-    ) -> Result<T, SimulationError> {
-        let running = self
-            .running
-            .as_mut()
-            .ok_or(refused(name, NOT_INITIALISED))?;
-        let answer = guarded(name, || call(&mut running.game));
-        if answer.is_err() {
-            self.running = None;
-        }
-        answer
-    }
 }
 
 impl<G: Game> Simulation for Native<G> {
@@ -117,14 +109,20 @@ impl<G: Game> Simulation for Native<G> {
     }
 
     fn init(&mut self, seed: u64, config: &MatchConfig) -> Result<(), SimulationError> {
-        let options = if config.options.trim().is_empty() {
+        let text = if config.options.trim().is_empty() {
             "{}"
         } else {
             &config.options
         };
-        let (players, teams) = (config.players, config.teams);
-        let json = format!(r#"{{"players":{players},"teams":{teams},"options":{options}}}"#);
-        self.init_json(seed, &json)
+        let setup = Json::parse(text).and_then(|options| {
+            let options = OptionReader::read_all(options).map_err(|error| error.to_string())?;
+            Ok(Setup {
+                players: config.players,
+                teams: config.teams,
+                options,
+            })
+        });
+        self.start(seed, setup)
     }
 
     fn step(&mut self, log: &TickLog, effects: &mut RawEffects) -> Result<(), SimulationError> {
@@ -133,7 +131,7 @@ impl<G: Game> Simulation for Native<G> {
         let happenings = decode_happenings::<G>(log).ok_or(malformed.clone())?;
         let inputs = decode_inputs::<G>(log).ok_or(malformed)?;
         let mut out = Effects::new(std::mem::take(effects));
-        self.with_game("gs_step", |game| {
+        with_game(&mut self.running, "gs_step", |game| {
             for (slot, happening) in happenings {
                 match happening {
                     Happened::Join { team } => game.join(slot, team, &mut out),
@@ -150,7 +148,9 @@ impl<G: Game> Simulation for Native<G> {
     fn check(&mut self, slot: Slot, input: &[u8]) -> Result<RawVerdict, SimulationError> {
         let input: G::Input = decode_whole(input).ok_or(refused("gs_check", MALFORMED))?;
         Ok(
-            match self.with_game("gs_check", |game| game.check(slot, &input))? {
+            match with_game(&mut self.running, "gs_check", |game| {
+                game.check(slot, &input)
+            })? {
                 Verdict::Accept => RawVerdict::Accept,
                 Verdict::Amend(input) => {
                     let mut data = Vec::new();
@@ -167,7 +167,7 @@ impl<G: Game> Simulation for Native<G> {
 
     fn save(&mut self, out: &mut Vec<u8>) -> Result<(), SimulationError> {
         out.clear();
-        self.with_game("gs_save", |game| {
+        with_game(&mut self.running, "gs_save", |game| {
             game.save(out);
             assert!(
                 out.len() <= G::MAX_SAVE_BYTES as usize,
@@ -196,8 +196,8 @@ impl<G: Game> Simulation for Native<G> {
         out: &mut NetState,
     ) -> Result<(), SimulationError> {
         out.clear();
-        let schema = self.schema.clone();
-        self.with_game("gs_net_state", |game| {
+        let schema = &self.schema;
+        with_game(&mut self.running, "gs_net_state", |game| {
             let mut view = View { placed: Vec::new() };
             game.entities(&mut view);
             let mut placed = view.placed;
@@ -216,7 +216,7 @@ impl<G: Game> Simulation for Native<G> {
                 placed.len()
             );
             for placed in &placed {
-                write_entity(game, &schema, viewer, placed, out);
+                write_entity(game, schema, viewer, placed, out);
             }
         })
     }
@@ -246,6 +246,20 @@ impl<G: Game> Simulation for Native<G> {
             Err(LoadViewError::Malformed) => Err(refused("gs_load_view", MALFORMED)),
         }
     }
+}
+
+/// Runs `call` on the match. A game that panics is dropped: its state is not to be trusted.
+fn with_game<G: Game, T>(
+    running: &mut Option<Running<G>>,
+    name: &'static str,
+    call: impl FnOnce(&mut G) -> T,
+) -> Result<T, SimulationError> {
+    let game = &mut running.as_mut().ok_or(refused(name, NOT_INITIALISED))?.game;
+    let answer = guarded(name, || call(game));
+    if answer.is_err() {
+        *running = None;
+    }
+    answer
 }
 
 fn write_entity<G: Game>(

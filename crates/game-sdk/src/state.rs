@@ -9,7 +9,15 @@ use crate::Reader;
 /// Equal values give equal bytes: fixed-width little-endian integers, a `u32` count before the
 /// items of a collection, a byte before an `Option` or the fields of an enum's variant, and one
 /// pattern for every NaN. It does not exist for `HashMap` and `HashSet`, whose order differs from
-/// run to run.
+/// run to run:
+///
+/// ```compile_fail,E0277
+/// # use game_sdk::prelude::*;
+/// #[derive(State)]
+/// struct World {
+///     names: std::collections::HashMap<u8, String>, // use `BTreeMap` or a `Vec`
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a game's saved state",
     note = "derive `State` for your own types; use `BTreeMap` or a `Vec` instead of a `HashMap`"
