@@ -61,7 +61,7 @@ async function hunt(hunter: Player, prey: Player, done: () => Promise<boolean>):
     async () => {
       const [ready] = await Promise.all([hunter.walkToLane(17), prey.walkToLane(23)]);
       const target = await hunter.sees(slot);
-      const fire = ready && target?.alive && target.y > 20;
+      const fire = ready && target?.alive === true && target.y > 20;
       if (target !== undefined) {
         await hunter.aimAt(target);
       }
