@@ -112,7 +112,7 @@ impl Game for Toy {
     fn step(&mut self, _: Tick, inputs: &Inputs<Pad>, _: &mut Effects<Told>) {
         for (slot, pad) in inputs.iter() {
             let fresh = u64::from(inputs.is_fresh(slot));
-            let looked_at = u64::from(inputs.view_tick(slot).unwrap());
+            let looked_at = u64::from(inputs.view_tick(slot).expect("there is an input"));
             self.total += u64::from(slot) * 1000 + u64::from(pad.weapon) * 100 + fresh + looked_at;
         }
     }
@@ -167,7 +167,7 @@ fn config(options: &str) -> MatchConfig {
 
 fn started() -> Native<Toy> {
     let mut toy = native::<Toy>();
-    toy.init(100, &config("{}")).unwrap();
+    toy.init(100, &config("{}")).expect("the options are good");
     toy
 }
 

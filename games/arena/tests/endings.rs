@@ -8,14 +8,17 @@ fn with_kills(kills: &[u16]) -> Match<Arena> {
     let mut game: Match<Arena> = Match::new(kills.len() as u8);
     game.run(1);
     for (slot, kills) in kills.iter().enumerate() {
-        game.game_mut().player_mut(slot as u8).unwrap().kills = *kills;
+        game.game_mut()
+            .player_mut(slot as u8)
+            .expect("it has joined")
+            .kills = *kills;
     }
     game
 }
 
 fn placements(game: &Match<Arena>) -> Vec<u8> {
     game.result()
-        .unwrap()
+        .expect("the match has ended")
         .slots
         .iter()
         .map(|entry| entry.placement)

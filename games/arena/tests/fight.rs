@@ -8,7 +8,7 @@ fn duel(apart: f32) -> Match<Arena> {
     let mut game: Match<Arena> = Match::new(2);
     game.run(1);
     for (slot, x) in [(0, 14.0), (1, 14.0 + apart)] {
-        let player = game.game_mut().player_mut(slot).unwrap();
+        let player = game.game_mut().player_mut(slot).expect("it has joined");
         player.at = Vector::new(x, 20.5);
         player.shield = 0;
         player.rapid = 0;
@@ -24,7 +24,7 @@ fn fire() -> Stick {
 }
 
 fn health(game: &Match<Arena>, slot: u8) -> u8 {
-    game.game().player(slot).unwrap().health
+    game.game().player(slot).expect("it has joined").health
 }
 
 #[test]

@@ -7,7 +7,7 @@ use game_sdk::testing::Match;
 fn alone_at(x: f32, y: f32) -> Match<Arena> {
     let mut game: Match<Arena> = Match::new(1);
     game.run(1);
-    game.game_mut().player_mut(0).unwrap().at = Vector::new(x, y);
+    game.game_mut().player_mut(0).expect("it has joined").at = Vector::new(x, y);
     game
 }
 
@@ -20,7 +20,7 @@ fn go(move_x: f32, move_y: f32) -> Stick {
 }
 
 fn at(game: &Match<Arena>) -> Vector {
-    game.game().player(0).unwrap().at
+    game.game().player(0).expect("it has joined").at
 }
 
 #[test]
