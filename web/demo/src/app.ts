@@ -4,10 +4,12 @@ import {
   GameServer,
   type Match,
   MatchmakingError,
+  type MatchResult,
   type MatchSession,
   type TicketStatus,
 } from "@gameserver/sdk";
 import { announce } from "./dom.js";
+import { readHistory } from "./history.js";
 import { type Invitation, inviteLink, newCode, readInvitation } from "./invite.js";
 import { PlayScreen } from "./play.js";
 import {
@@ -100,7 +102,12 @@ export class App {
     }
   }
 
-  async #queue(game: string, code: string | undefined, invites: boolean): Promise<void> {
+  async #queue(
+    game: string,
+    code: string | undefined,
+    invites: boolean,
+    again = false,
+  ): Promise<void> {
     this.#close();
     const abort = new AbortController();
     const title = this.#games.find((g) => g.id === game)?.title ?? game;
@@ -131,6 +138,10 @@ export class App {
       if (abort.signal.aborted) {
         await cancel().catch(() => {});
         await this.#menu("");
+      } else if (!again && error instanceof ApiError && error.status === 401) {
+        // The server does not know this player any more: it starts over as a new guest.
+        await this.#signIn(localStorage.getItem(NAME_KEY) ?? "Guest");
+        await this.#queue(game, code, invites, true);
       } else {
         await this.#menu(describe(error));
       }
@@ -148,8 +159,7 @@ export class App {
     } catch (error) {
       const gone = error instanceof ApiError && [401, 403, 404, 410].includes(error.status);
       if (gone) {
-        forget();
-        await this.#menu("That match is over.");
+        await this.#over(kept);
         return;
       }
       this.#show(
@@ -165,7 +175,7 @@ export class App {
     }
     this.session = session;
     if (session.result !== undefined) {
-      this.#result(kept, session);
+      this.#ended(kept, session);
       return;
     }
     this.#play = new PlayScreen(session, this.#sound, () => {
@@ -175,19 +185,37 @@ export class App {
     session.on("result", (result) => {
       // A moment to see the last blow; the second telling, when it is stored, changes a line only.
       const shown = document.body.dataset.screen === "result";
-      setTimeout(() => this.#result(kept, session), shown ? 0 : LAST_LOOK_MS);
+      setTimeout(() => this.#ended(kept, session), shown ? 0 : LAST_LOOK_MS);
       announce(`The match is over: ${result.outcome}`);
     });
     session.on("closed", (reason) => {
       if (reason !== "left" && session.result === undefined) {
-        this.#lost(kept, reason);
+        this.#close();
+        if (reason === "over") {
+          void this.#over(kept);
+        } else {
+          this.#lost(kept, reason);
+        }
       }
     });
     this.#show("match", this.#play.root);
   }
 
+  /** The room is gone: the history may know how the match ended. */
+  async #over(kept: Kept): Promise<void> {
+    forget();
+    const found = await this.client.match(kept.match.match_id).catch(() => undefined);
+    const result = found === undefined ? undefined : readHistory(found);
+    if (result === undefined) {
+      await this.#menu("That match is over.");
+      return;
+    }
+    const me = this.client.account?.playerId;
+    const mine = result.players.find((p) => p.playerId === me);
+    this.#showResult(kept, result.result, result.players, mine?.slot);
+  }
+
   #lost(kept: Kept, reason: string): void {
-    this.#close();
     const retry = { label: "Try again", act: () => void this.#enter(kept, true) };
     const menu = { label: "Menu", act: () => this.#abandon() };
     const [title, ...buttons] =
@@ -195,13 +223,11 @@ export class App {
         ? (["You are playing in another window", retry, menu] as const)
         : reason === "removed"
           ? (["You were removed from the match", menu] as const)
-          : reason === "over"
-            ? (["The match is closed", menu] as const)
-            : (["The connection was lost", retry, menu] as const);
+          : (["The connection was lost", retry, menu] as const);
     this.#show("message", messageScreen(title, "", ...buttons));
   }
 
-  #result(kept: Kept, session: MatchSession): void {
+  #ended(kept: Kept, session: MatchSession): void {
     if (this.session !== session || session.result === undefined) {
       return;
     }
@@ -213,10 +239,18 @@ export class App {
     if (document.body.dataset.screen !== "result") {
       this.#sound.play(mine?.placement === 1 ? "win" : "lose");
     }
+    this.#showResult(kept, result, players, slot);
+  }
+
+  #showResult(
+    kept: Kept,
+    result: MatchResult,
+    players: readonly { readonly slot: number; readonly username: string }[],
+    slot: number | undefined,
+  ): void {
     this.#show(
       "result",
       resultScreen({
-        match: kept.match,
         result,
         players,
         slot,

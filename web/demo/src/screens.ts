@@ -1,4 +1,4 @@
-import type { Game, Match, MatchResult } from "@gameserver/sdk";
+import type { Game, MatchResult } from "@gameserver/sdk";
 import { clockText, el, setText } from "./dom.js";
 import { slotColor } from "./games/view.js";
 import type { Invitation } from "./invite.js";
@@ -181,7 +181,6 @@ export class WaitingScreen {
 
 /** How it ended. */
 export function resultScreen(options: {
-  readonly match: Match;
   readonly result: MatchResult;
   readonly players: readonly { readonly slot: number; readonly username: string }[];
   readonly slot: number | undefined;
@@ -297,7 +296,7 @@ function titleOf(games: readonly Game[], id: string): string {
 
 function playersText(game: Game): string {
   const { min, max } = game.players;
-  return `${min === max ? min : `${min}–${max}`} players · ${game.tick_rate} Hz`;
+  return `${min === max ? min : `${min}–${max}`} players`;
 }
 
 function initials(title: string): string {

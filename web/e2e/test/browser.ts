@@ -184,6 +184,13 @@ export class Player {
   async screenshot(name: string): Promise<void> {
     const folder = resolve(import.meta.dirname, "../screenshots");
     mkdirSync(folder, { recursive: true });
+    // Screens fade in: wait for what moves once, not for what moves for ever.
+    await this.page.evaluate(async () => {
+      const once = document
+        .getAnimations()
+        .filter((a) => a.effect?.getComputedTiming().iterations !== Number.POSITIVE_INFINITY);
+      await Promise.allSettled(once.map((a) => a.finished));
+    });
     await this.page.screenshot({ path: resolve(folder, `${name}.png`) });
   }
 }

@@ -24,6 +24,10 @@ test("two browsers play a match to its end, and its result is kept", async () =>
   const [ann, bob] = await pair(browser, server.url);
   await seesMove(bob, ann);
   await seesMove(ann, bob);
+  await ann.page.keyboard.press("Enter");
+  await ann.page.keyboard.type("good luck");
+  await ann.page.keyboard.press("Enter");
+  await bob.page.waitForSelector(".chat-lines li:has-text('good luck')");
   const hunter = await ann.slot();
 
   await hunt(ann, bob, async () => ((await bob.sees(hunter))?.score ?? 0) >= 1);

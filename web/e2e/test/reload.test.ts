@@ -30,3 +30,23 @@ test("a page that reloads in mid-match comes back into its slot and plays on", a
   await seesMove(bob, ann);
   await seesMove(ann, bob);
 });
+
+test("a page whose connection is cut comes back by itself", async () => {
+  const [ann, bob] = await pair(browser, server.url);
+  const slot = await ann.slot();
+  const seen = await ann.page.evaluate(async () => {
+    const { session } = window.gameserver;
+    const statuses: string[] = [];
+    session?.on("status", (status) => statuses.push(status));
+    await session?.room?.disconnect();
+    return statuses;
+  });
+  expect(seen).toContain("reconnecting");
+  await until("it is connected again", () =>
+    ann.page.evaluate(() => window.gameserver.session?.status === "connected"),
+  );
+  await ann.playing();
+  expect(await ann.slot()).toBe(slot);
+  await seesMove(bob, ann);
+  await seesMove(ann, bob);
+});

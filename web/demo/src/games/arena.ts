@@ -29,7 +29,7 @@ export class ArenaView implements GameView {
 
   constructor(stage: Stage) {
     this.#stage = stage;
-    this.#surface = new Surface(stage.host);
+    this.#surface = new Surface(stage.host, stage.session.manifest.title);
     const move = el("div", { class: "stick move", "aria-hidden": "true" }, el("i"));
     const aim = el("div", { class: "stick aim", "aria-hidden": "true" }, el("i"));
     const dash = el("button", { class: "dash-button", type: "button" }, "DASH");

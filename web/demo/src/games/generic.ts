@@ -22,7 +22,7 @@ export class GenericView implements GameView {
   constructor(stage: Stage) {
     this.#stage = stage;
     const { manifest } = stage.session;
-    this.#surface = new Surface(stage.host);
+    this.#surface = new Surface(stage.host, stage.session.manifest.title);
     this.#bounds = worldBounds(manifest);
     const move = el("div", { class: "stick move", "aria-hidden": "true" }, el("i"));
     const aim = el("div", { class: "stick aim", "aria-hidden": "true" }, el("i"));

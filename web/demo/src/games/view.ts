@@ -47,8 +47,11 @@ export class Surface {
   /** Device pixels to a CSS pixel. */
   density = 1;
 
-  constructor(host: HTMLElement) {
+  /** @param label what the picture is, for those who do not see it. */
+  constructor(host: HTMLElement, label: string) {
     this.canvas.className = "surface";
+    this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", label);
     host.append(this.canvas);
     const context = this.canvas.getContext("2d", { alpha: false });
     if (context === null) {
