@@ -1,1 +1,219 @@
-//! gs-api
+//! The HTTP service: accounts, tokens, the queue, games and match history, and the background
+//! task that turns waiting tickets into matches with rooms.
+//!
+//! It is a library: the binary gives it a store, a catalogue of games and a LiveKit server, serves
+//! [`Api::router`] and runs [`Api::run_background`] beside it. Every error is a problem document
+//! (RFC 9457), and an unknown path is one too.
+
+mod auth;
+mod body;
+mod caller;
+mod catalog;
+mod environment;
+mod games;
+mod health;
+mod limits;
+mod matches;
+mod observe;
+mod passwords;
+mod placement;
+mod problem;
+mod queue;
+mod room_token;
+mod tokens;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, Method};
+use axum::middleware;
+use axum::routing::{delete, get, post};
+use gs_store::{Store, StoreError};
+use livekit_rooms::{RoomTokens, Rooms};
+use tokio::sync::{Semaphore, watch};
+use tower_http::cors::{Any, CorsLayer};
+
+pub use catalog::{GameCatalog, GameInfo, GameMode};
+pub use environment::{Environment, SystemEnvironment};
+pub use limits::{Limits, Rate};
+pub use passwords::PasswordError;
+
+use limits::Limiter;
+use passwords::Passwords;
+use problem::Problem;
+use tokens::Tokens;
+
+/// The HTTP service and its background task.
+#[derive(Clone)]
+pub struct Api {
+    shared: Shared,
+}
+
+impl Api {
+    /// Makes the service. Fetches its secrets from the store, or makes them at the first start.
+    pub async fn new(parts: ApiParts) -> Result<Self, ApiError> {
+        let tokens = Tokens::new(&*parts.store, &*parts.environment).await?;
+        let passwords = Passwords::new(&*parts.environment).await?;
+        let shared = Shared(Arc::new(Inner {
+            limiter: Limiter::new(parts.settings.limits),
+            tokens,
+            passwords,
+            waiters: Semaphore::new(MAX_WAITERS),
+            background: watch::Sender::new(Background::NotStarted),
+            parts,
+        }));
+        Ok(Self { shared })
+    }
+
+    /// All routes. Its fallback answers unknown paths with a problem document; whoever replaces it,
+    /// to serve pages from the same address, takes that over.
+    ///
+    /// Limits by address need `into_make_service_with_connect_info::<SocketAddr>()`; without, all
+    /// callers share one.
+    pub fn router(&self) -> Router {
+        let cors = CorsLayer::new()
+            .allow_origin(Any)
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+            .expose_headers([RETRY_AFTER, HeaderName::from_static(observe::REQUEST_ID)])
+            .max_age(CORS_MAX_AGE);
+        Router::new()
+            .route("/auth/register", post(auth::register))
+            .route("/auth/login", post(auth::login))
+            .route("/auth/guest", post(auth::guest))
+            .route("/auth/refresh", post(auth::refresh))
+            .route("/auth/logout", post(auth::logout))
+            .route("/auth/password", post(auth::change_password))
+            .route("/auth/token", get(room_token::room_token))
+            .route("/match/queue", post(queue::enqueue))
+            .route("/match/queue/{ticket_id}", delete(queue::cancel))
+            .route("/match/status", get(queue::status))
+            .route("/games", get(games::list))
+            .route("/games/{game}/module/{sha256}", get(games::module))
+            .route("/matches/{match_id}", get(matches::one))
+            .route("/players/{player_id}/matches", get(matches::of_player))
+            .route("/healthz", get(health::alive))
+            .route("/readyz", get(health::ready))
+            .fallback(|| async { Problem::not_found("there is nothing at this path") })
+            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(middleware::from_fn(observe::limit_time))
+            .layer(cors)
+            .layer(middleware::from_fn(observe::observe))
+            .with_state(self.shared.clone())
+    }
+
+    /// Places matches and tidies up until `shutdown`; then it also ends all waiting calls, so that
+    /// a server can stop. Run it once, beside the router.
+    pub async fn run_background(&self, shutdown: impl Future<Output = ()>) {
+        self.shared.background.send_replace(Background::Running);
+        tokio::select! {
+            () = placement::run(self.shared.clone()) => {}
+            () = shutdown => {}
+        }
+        self.shared.background.send_replace(Background::Stopped);
+    }
+}
+
+/// What the service is made of.
+pub struct ApiParts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The games served.
+    pub catalog: Arc<dyn GameCatalog>,
+    /// LiveKit's room service.
+    pub rooms: Arc<dyn Rooms>,
+    /// Mints LiveKit tokens.
+    pub room_tokens: RoomTokens,
+    /// Where players reach LiveKit: a `ws` or `wss` address.
+    pub livekit_url: String,
+    /// Clock and randomness.
+    pub environment: Arc<dyn Environment>,
+    /// What can be tuned.
+    pub settings: Settings,
+}
+
+/// What can be tuned.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How often addresses and accounts may try to sign in.
+    pub limits: Limits,
+    /// How long a match waits for an authority before it fails.
+    pub authority_deadline: Duration,
+    /// How long a ticket stays queued while nobody asks for its status.
+    pub ticket_silence: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            authority_deadline: Duration::from_secs(15),
+            ticket_silence: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why the service could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Its secrets could not be read or stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Passwords cannot be hashed.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+}
+
+#[derive(Clone)]
+struct Shared(Arc<Inner>);
+
+impl std::ops::Deref for Shared {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+struct Inner {
+    parts: ApiParts,
+    limiter: Limiter,
+    tokens: Tokens,
+    passwords: Passwords,
+    waiters: Semaphore,
+    background: watch::Sender<Background>,
+}
+
+impl Inner {
+    fn store(&self) -> &dyn Store {
+        &*self.parts.store
+    }
+
+    fn environment(&self) -> &dyn Environment {
+        &*self.parts.environment
+    }
+
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.parts.environment.now()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Background {
+    NotStarted,
+    Running,
+    Stopped,
+}
+
+/// Far beyond any body that a call takes; the largest are some hundred bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Most calls that wait for a status at once: each holds a connection and wakes at every change.
+/// Those beyond answer at once, as if they had not asked to wait.
+const MAX_WAITERS: usize = 10_000;
+/// Browsers keep the answer to a preflight no longer than this.
+const CORS_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);

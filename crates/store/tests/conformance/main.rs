@@ -100,3 +100,44 @@ async fn the_embedded_store_survives_a_restart_and_keeps_its_file_private() {
     store.close().await;
     assert!(store.player(players[0]).await.is_err());
 }
+
+#[tokio::test]
+async fn the_embedded_store_keeps_one_score_a_player_and_none_of_a_void_match() {
+    use gs_store::{EmbeddedStore, Matches as _, Outcome};
+
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(directory.path()).await.unwrap();
+    let players = world::players(&store, 2).await;
+    let counted = world::running_match(&store, &players, 1).await;
+    for _ in 0..2 {
+        let result = world::outcome(&[10, 5]);
+        store
+            .store_result(counted, 1, result, world::at(9))
+            .await
+            .unwrap();
+    }
+    let void = world::running_match(&store, &players, 2).await;
+    let mut result = world::outcome(&[20, 30]);
+    result.outcome = Outcome::Void;
+    store
+        .store_result(void, 1, result, world::at(9))
+        .await
+        .unwrap();
+    store.close().await;
+
+    let file = directory.path().join("gameserver.db");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display()))
+        .await
+        .unwrap();
+    let scores: Vec<(String, String, i32)> =
+        sqlx::query_as("SELECT match_id, player_id, score FROM scores ORDER BY score DESC")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    let id = counted.to_string();
+    let expected = [
+        (id.clone(), players[0].to_string(), 10),
+        (id, players[1].to_string(), 5),
+    ];
+    assert_eq!(scores, expected);
+}

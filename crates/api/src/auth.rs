@@ -1,0 +1,352 @@
+//! `/auth`: accounts and sessions.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use gs_store::{
+    CreatePlayer, NewPlayer, Player, RegisterGuest, Registration, Rotate, Rotation,
+    USERNAME_LENGTH, username_key,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Shared;
+use crate::body::Body;
+use crate::caller::{Caller, Origin};
+use crate::environment::{new_id, random};
+use crate::problem::{FieldError, Problem};
+use crate::tokens::{ACCESS_TTL, REFRESH_TTL, hash};
+
+/// `POST /auth/register`. A guest who is signed in becomes the player and keeps the id.
+pub(crate) async fn register(
+    State(shared): State<Shared>,
+    origin: Origin,
+    caller: Option<Caller>,
+    Body(body): Body<RegisterBody>,
+) -> Result<Response, Problem> {
+    shared.limiter.address(origin.0, shared.now())?;
+    let errors = [
+        check_username(&body.username),
+        check_password("password", &body.password),
+        body.email.as_deref().and_then(check_email),
+    ];
+    refuse(errors)?;
+    let guest = match caller {
+        None => None,
+        Some(caller) => shared
+            .store()
+            .player(caller.player_id)
+            .await?
+            .filter(|p| p.guest),
+    };
+    let password_hash = shared
+        .passwords
+        .hash(body.password, shared.environment())
+        .await?;
+    let player = match guest {
+        Some(guest) => {
+            let registered = shared
+                .store()
+                .register_guest(Registration {
+                    player_id: guest.id,
+                    username: body.username,
+                    email: body.email,
+                    password_hash,
+                })
+                .await?;
+            match registered {
+                RegisterGuest::Registered(player) => player,
+                RegisterGuest::UsernameTaken => return Err(username_taken()),
+                RegisterGuest::EmailTaken => return Err(email_taken()),
+                RegisterGuest::NotAGuest => {
+                    return Err(Problem::conflict("registered", "this guest has registered"));
+                }
+            }
+        }
+        None => create_player(&shared, body.username, body.email, Some(password_hash)).await?,
+    };
+    tracing::info!(player.id = %player.id, "a player registered");
+    signed_in(&shared, StatusCode::CREATED, &player).await
+}
+
+/// `POST /auth/login`.
+pub(crate) async fn login(
+    State(shared): State<Shared>,
+    origin: Origin,
+    Body(body): Body<LoginBody>,
+) -> Result<Response, Problem> {
+    shared.limiter.address(origin.0, shared.now())?;
+    if let Some(key) = username_key(&body.username) {
+        shared.limiter.account(key, shared.now())?;
+    }
+    let credentials = shared
+        .store()
+        .credentials_by_username(&body.username)
+        .await?;
+    let player_id = credentials.as_ref().map(|c| c.player_id);
+    let password_hash = credentials.map(|c| c.password_hash);
+    let right = check_password("password", &body.password).is_none();
+    let verified = shared
+        .passwords
+        .verify(body.password, password_hash)
+        .await?;
+    let player = match player_id.filter(|_| verified && right) {
+        None => None,
+        Some(id) => shared.store().player(id).await?,
+    };
+    let Some(player) = player else {
+        return Err(Problem::unauthorized("the name or the password is wrong"));
+    };
+    signed_in(&shared, StatusCode::OK, &player).await
+}
+
+/// `POST /auth/guest`.
+pub(crate) async fn guest(
+    State(shared): State<Shared>,
+    origin: Origin,
+    Body(body): Body<GuestBody>,
+) -> Result<Response, Problem> {
+    shared.limiter.address(origin.0, shared.now())?;
+    let player = match body.username {
+        Some(username) => {
+            refuse([check_username(&username)])?;
+            create_player(&shared, username, None, None).await?
+        }
+        None => {
+            let number = u64::from_be_bytes(random(shared.environment()));
+            create_player(&shared, format!("guest-{:014x}", number >> 8), None, None).await?
+        }
+    };
+    signed_in(&shared, StatusCode::CREATED, &player).await
+}
+
+/// `POST /auth/refresh`.
+pub(crate) async fn refresh(
+    State(shared): State<Shared>,
+    origin: Origin,
+    Body(body): Body<RefreshBody>,
+) -> Result<Response, Problem> {
+    let now = shared.now();
+    shared.limiter.address(origin.0, now)?;
+    let successor = shared.tokens.successor(&body.refresh_token);
+    let rotation = Rotation {
+        old_hash: hash(&body.refresh_token),
+        new_hash: hash(&successor),
+        now,
+        expires_at: now + REFRESH_TTL,
+    };
+    let caller = match shared.store().rotate_session(rotation).await? {
+        Rotate::Rotated { player_id, family } | Rotate::Repeated { player_id, family } => Caller {
+            player_id,
+            session: family,
+        },
+        Rotate::Reused { player_id } => {
+            tracing::warn!(player.id = %player_id, "a refresh token was used twice");
+            let detail = "the refresh token was used before, so its session has ended: sign in";
+            return Err(Problem::unauthorized(detail));
+        }
+        Rotate::Unknown | Rotate::Expired => {
+            return Err(Problem::unauthorized(
+                "the refresh token is unknown or too old: sign in",
+            ));
+        }
+    };
+    let Some(player) = shared.store().player(caller.player_id).await? else {
+        return Err(Problem::unauthorized("this player is gone"));
+    };
+    answer(&shared, StatusCode::OK, &player, caller.session, successor)
+}
+
+/// `POST /auth/logout`. Ends the session that the access token comes from.
+pub(crate) async fn logout(
+    State(shared): State<Shared>,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
+    shared.store().end_session(caller.session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /auth/password`. Ends all sessions and answers with a new one.
+pub(crate) async fn change_password(
+    State(shared): State<Shared>,
+    origin: Origin,
+    caller: Caller,
+    Body(body): Body<PasswordBody>,
+) -> Result<Response, Problem> {
+    shared.limiter.address(origin.0, shared.now())?;
+    refuse([check_password("new_password", &body.new_password)])?;
+    let Some(player) = shared.store().player(caller.player_id).await? else {
+        return Err(Problem::unauthorized("this player is gone"));
+    };
+    if let Some(key) = username_key(&player.username) {
+        shared.limiter.account(key, shared.now())?;
+    }
+    let credentials = shared.store().credentials(player.id).await?;
+    let password_hash = credentials.map(|c| c.password_hash);
+    if !shared
+        .passwords
+        .verify(body.current_password, password_hash)
+        .await?
+    {
+        return Err(Problem::forbidden(
+            "the current password is wrong, or this is a guest",
+        ));
+    }
+    let password_hash = shared
+        .passwords
+        .hash(body.new_password, shared.environment())
+        .await?;
+    if !shared
+        .store()
+        .change_password(player.id, &password_hash)
+        .await?
+    {
+        return Err(Problem::forbidden("a guest has no password: register"));
+    }
+    tracing::info!(player.id = %player.id, "a player changed the password");
+    signed_in(&shared, StatusCode::OK, &player).await
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RegisterBody {
+    username: String,
+    password: String,
+    email: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct LoginBody {
+    username: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct GuestBody {
+    username: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RefreshBody {
+    refresh_token: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PasswordBody {
+    current_password: String,
+    new_password: String,
+}
+
+#[derive(Serialize)]
+struct SignedIn<'a> {
+    player_id: Uuid,
+    username: &'a str,
+    access_token: String,
+    refresh_token: String,
+    /// Seconds that the access token lasts.
+    expires_in: i64,
+}
+
+async fn create_player(
+    shared: &Shared,
+    username: String,
+    email: Option<String>,
+    password_hash: Option<String>,
+) -> Result<Player, Problem> {
+    let id = new_id(shared.environment());
+    let new = NewPlayer {
+        id,
+        username,
+        email,
+        password_hash,
+        created_at: shared.now(),
+    };
+    match shared.store().create_player(new).await? {
+        CreatePlayer::Created(player) => Ok(player),
+        CreatePlayer::UsernameTaken => Err(username_taken()),
+        CreatePlayer::EmailTaken => Err(email_taken()),
+    }
+}
+
+/// Starts a session and answers with its tokens.
+async fn signed_in(
+    shared: &Shared,
+    status: StatusCode,
+    player: &Player,
+) -> Result<Response, Problem> {
+    let (session, refresh_token) = shared
+        .tokens
+        .open_session(player.id, shared.store(), shared.environment())
+        .await?;
+    answer(shared, status, player, session, refresh_token)
+}
+
+fn answer(
+    shared: &Shared,
+    status: StatusCode,
+    player: &Player,
+    session: Uuid,
+    refresh_token: String,
+) -> Result<Response, Problem> {
+    let caller = Caller {
+        player_id: player.id,
+        session,
+    };
+    let body = SignedIn {
+        player_id: player.id,
+        username: &player.username,
+        access_token: shared.tokens.access_token(caller, shared.now())?,
+        refresh_token,
+        expires_in: ACCESS_TTL.num_seconds(),
+    };
+    Ok((status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response())
+}
+
+fn refuse(errors: impl IntoIterator<Item = Option<FieldError>>) -> Result<(), Problem> {
+    let errors: Vec<FieldError> = errors.into_iter().flatten().collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::invalid(errors))
+    }
+}
+
+fn check_username(username: &str) -> Option<FieldError> {
+    let (least, most) = (USERNAME_LENGTH.start(), USERNAME_LENGTH.end());
+    let message = format!("has to be {least} to {most} of the characters A-Z, a-z, 0-9, _ and -");
+    username_key(username)
+        .is_none()
+        .then(|| FieldError::new("username", message))
+}
+
+fn check_password(field: &str, password: &str) -> Option<FieldError> {
+    let count = password.chars().count();
+    let fits = (MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&count);
+    let message = format!("has to have {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters");
+    (!fits).then(|| FieldError::new(field, message))
+}
+
+fn check_email(email: &str) -> Option<FieldError> {
+    let plausible = email.len() <= MAX_EMAIL_BYTES
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
+        && email.split_once('@').is_some_and(|(name, host)| {
+            !name.is_empty() && !host.is_empty() && !host.contains('@')
+        });
+    (!plausible).then(|| FieldError::new("email", "is no e-mail address"))
+}
+
+fn username_taken() -> Problem {
+    Problem::conflict("username-taken", "somebody has this name")
+}
+
+fn email_taken() -> Problem {
+    Problem::conflict("email-taken", "somebody has this address")
+}
+
+/// NIST SP 800-63B's least for a password that stands alone.
+const MIN_PASSWORD_CHARS: usize = 8;
+/// Room for any passphrase; more would only cost hashing time.
+const MAX_PASSWORD_CHARS: usize = 128;
+/// The longest path of SMTP (RFC 5321, 4.5.3.1.3), less its brackets.
+const MAX_EMAIL_BYTES: usize = 254;

@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use axum::body::Bytes;
+
+/// The games that this server serves. Held in memory: every call asks it.
+pub trait GameCatalog: Send + Sync {
+    /// All games, in the order in which they are listed.
+    fn games(&self) -> Vec<Arc<GameInfo>>;
+
+    /// The game with this id.
+    fn game(&self, id: &str) -> Option<Arc<GameInfo>>;
+
+    /// The bytes of a game's module with this hash (lower-case hex). An earlier version may be
+    /// answered too, so that a match under way can still be joined.
+    fn module(&self, game: &str, sha256: &str) -> Option<Bytes>;
+}
+
+/// A game, as its module's manifest and the configuration say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GameInfo {
+    /// Its id in paths and room names: `[a-z0-9-]`, 1–32 characters.
+    pub id: String,
+    /// Name for people.
+    pub title: String,
+    /// The module's version, for people.
+    pub version: String,
+    /// The module's ABI.
+    pub abi: u32,
+    /// Ticks a second.
+    pub tick_rate: u32,
+    /// Fewest players that a match starts with.
+    pub min_players: u8,
+    /// Most players, 1–64.
+    pub max_players: u8,
+    /// Number of teams; 0: everyone for themselves.
+    pub teams: u8,
+    /// What one can queue for, at least one; the first is the default.
+    pub modes: Vec<GameMode>,
+    /// SHA-256 of the module, lower-case hex.
+    pub module_sha256: String,
+    /// Length of the module.
+    pub module_bytes: usize,
+    /// The manifest, which holds the schemas.
+    pub manifest: serde_json::Value,
+    /// The game's own options, a JSON object.
+    pub options: String,
+}
+
+/// A way to play a game.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GameMode {
+    /// Its name.
+    pub name: String,
+    /// How many players a match has, between the game's least and most.
+    pub players: u8,
+}

@@ -1,0 +1,73 @@
+//! What surrounds every request: its id, its line in the log, its limit of time.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// Carries a request's id, there and back.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+/// Gives the request an id, or keeps a proxy's, and logs how it went. The log holds the route, not
+/// the path and its query, which may hold what is nobody's business.
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .filter(|id| is_request_id(id))
+        .cloned();
+    let id = given.or_else(|| HeaderValue::from_str(&Uuid::new_v4().to_string()).ok());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let span = tracing::info_span!(
+        "request",
+        request.id = id.as_ref().and_then(|id| id.to_str().ok()),
+        http.method = %request.method(),
+        http.route = route.as_deref().unwrap_or("none"),
+    );
+    let started = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    span.in_scope(|| {
+        tracing::debug!(
+            http.status = status,
+            elapsed_ms = elapsed.as_millis() as u64,
+            "answered"
+        );
+    });
+    if let Some(id) = id {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(REQUEST_ID), id);
+    }
+    response
+}
+
+/// Gives up on a request that takes too long, such as one whose body does not come.
+pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(MAX_REQUEST_TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("the request took too long").into_response(),
+    }
+}
+
+fn is_request_id(id: &HeaderValue) -> bool {
+    (1..=MAX_REQUEST_ID).contains(&id.len())
+        && id
+            .as_bytes()
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+/// The longest wait for a status is 25 s, and its answer needs a moment.
+const MAX_REQUEST_TIME: Duration = Duration::from_secs(35);
+/// Longer ones would only fill the log.
+const MAX_REQUEST_ID: usize = 64;

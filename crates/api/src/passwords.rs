@@ -1,0 +1,119 @@
+//! Password hashes: Argon2id, on a bounded number of threads.
+
+use std::sync::Arc;
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::Semaphore;
+
+use crate::environment::{Environment, random};
+use crate::problem::Problem;
+
+/// Why passwords cannot be hashed.
+#[derive(Debug, thiserror::Error)]
+#[error("a password could not be hashed: {0}")]
+pub struct PasswordError(String);
+
+pub(crate) struct Passwords {
+    threads: Arc<Semaphore>,
+    /// Those who hash and those who wait for it.
+    places: Semaphore,
+    /// The hash of a password that nobody knows, to compare with where there is no account: an
+    /// unknown name then takes as long as a wrong password.
+    decoy: String,
+}
+
+impl Passwords {
+    pub(crate) async fn new(environment: &dyn Environment) -> Result<Self, PasswordError> {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let salt: [u8; SALT_BYTES] = random(environment);
+        let password = random::<32>(environment).to_vec();
+        let decoy = blocking(move || hash(&password, &salt)).await?;
+        Ok(Self {
+            threads: Arc::new(Semaphore::new(threads)),
+            places: Semaphore::new(threads + MAX_WAITING),
+            decoy,
+        })
+    }
+
+    /// Hashes a password, to store.
+    pub(crate) async fn hash(
+        &self,
+        password: String,
+        environment: &dyn Environment,
+    ) -> Result<String, Problem> {
+        let salt: [u8; SALT_BYTES] = random(environment);
+        self.run(move || hash(password.as_bytes(), &salt)).await
+    }
+
+    /// Whether this is the password of the hash; without a hash never, after the same time.
+    pub(crate) async fn verify(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, Problem> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.decoy.clone());
+        let matches = self
+            .run(move || {
+                let argon2 = argon2()?;
+                let verified: Result<(), _> =
+                    argon2.verify_password(password.as_bytes(), hash.as_str());
+                Ok(verified.is_ok())
+            })
+            .await?;
+        Ok(matches && known)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let Ok(_place) = self.places.try_acquire() else {
+            return Err(Problem::unavailable(
+                "too many people are signing in at once",
+            ));
+        };
+        let Ok(thread) = self.threads.clone().acquire_owned().await else {
+            return Err(Problem::internal());
+        };
+        // The permit goes along: a caller who hangs up does not free a thread that still works.
+        let work = move || {
+            let _thread = thread;
+            work()
+        };
+        blocking(work).await.map_err(|error| {
+            tracing::error!(error = %error, "passwords cannot be hashed");
+            Problem::internal()
+        })
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+) -> Result<T, PasswordError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| PasswordError(error.to_string()))?
+}
+
+fn argon2() -> Result<Argon2<'static>, PasswordError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .map_err(|error| PasswordError(error.to_string()))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
+    let hash = argon2()?
+        .hash_password_with_salt(password, salt)
+        .map_err(|error| PasswordError(error.to_string()))?;
+    Ok(hash.to_string())
+}
+
+/// OWASP's parameters for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// What RFC 9106 recommends.
+const SALT_BYTES: usize = 16;
+/// Most who wait for a thread: about a second of work for each thread.
+const MAX_WAITING: usize = 64;

@@ -1,0 +1,397 @@
+//! A server without a socket, and callers.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Request, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use gs_api::{Api, ApiParts, Environment, GameCatalog, GameInfo, GameMode, Limits, Rate, Settings};
+use gs_store::{EmbeddedStore, Store};
+use livekit_rooms::{RoomError, RoomTokens, Rooms};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tower::ServiceExt;
+
+pub(crate) const LIVEKIT_KEY: &str = "devkey";
+pub(crate) const LIVEKIT_SECRET: &str = "a-secret-of-at-least-32-characters!!";
+pub(crate) const LIVEKIT_URL: &str = "ws://127.0.0.1:7880";
+pub(crate) const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+pub(crate) const SHA256: &str = "93a44bbb96c751218e4c00d479e4c14358122a389acca16205b1e4d0dc5f9476";
+pub(crate) const TTL: Duration = Duration::from_millis(1500);
+
+pub(crate) struct World {
+    pub(crate) router: Router,
+    pub(crate) store: Arc<EmbeddedStore>,
+    pub(crate) rooms: Arc<RecordingRooms>,
+    pub(crate) clock: Arc<TestClock>,
+    background: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    /// A server whose limits nobody meets.
+    pub(crate) async fn new() -> Self {
+        let rate = Rate {
+            burst: 1_000,
+            interval: Duration::from_millis(1),
+        };
+        Self::with_limits(Limits {
+            address: rate,
+            account: rate,
+        })
+        .await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(EmbeddedStore::open(directory.path()).await.unwrap());
+        let rooms = Arc::new(RecordingRooms::default());
+        let clock = Arc::new(TestClock::default());
+        let api = Api::new(ApiParts {
+            store: store.clone(),
+            catalog: Arc::new(Catalog),
+            rooms: rooms.clone(),
+            room_tokens: RoomTokens::new(LIVEKIT_KEY, LIVEKIT_SECRET),
+            livekit_url: LIVEKIT_URL.to_owned(),
+            environment: clock.clone(),
+            settings: Settings {
+                limits,
+                ..Default::default()
+            },
+        })
+        .await
+        .unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let router = api.router();
+        let task = tokio::spawn(async move {
+            api.run_background(async {
+                stopped.await.ok();
+            })
+            .await;
+        });
+        let background = Some((stop, task));
+        Self {
+            router,
+            store,
+            rooms,
+            clock,
+            background,
+            _directory: directory,
+        }
+    }
+
+    /// Ends the background task, as a server that shuts down.
+    pub(crate) async fn stop(&mut self) {
+        let (stop, task) = self.background.take().unwrap();
+        stop.send(()).unwrap();
+        task.await.unwrap();
+    }
+
+    pub(crate) async fn call(&self, request: Request<Body>) -> Answer {
+        send(self.router.clone(), request).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        self.call(request("GET", path, token, None)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: Option<&str>, body: Value) -> Answer {
+        self.call(request("POST", path, token, Some(body))).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, token: Option<&str>) -> Answer {
+        self.call(request("DELETE", path, token, None)).await
+    }
+
+    /// Registers a player with the password `correct horse`.
+    pub(crate) async fn register(&self, username: &str) -> Account {
+        let body = json!({"username": username, "password": "correct horse"});
+        Account::of(
+            self.post("/auth/register", None, body)
+                .await
+                .expect(StatusCode::CREATED),
+        )
+    }
+
+    pub(crate) async fn guest(&self) -> Account {
+        let answer = self.post("/auth/guest", None, json!({})).await;
+        Account::of(answer.expect(StatusCode::CREATED))
+    }
+
+    /// Queues for the arena and answers the ticket's id.
+    pub(crate) async fn enqueue(&self, account: &Account) -> String {
+        let answer = self
+            .post(
+                "/match/queue",
+                Some(&account.access),
+                json!({"game": "arena"}),
+            )
+            .await;
+        text(&answer.expect(StatusCode::ACCEPTED)["ticket_id"])
+    }
+
+    pub(crate) async fn status(&self, account: &Account, query: &str) -> Value {
+        let answer = self
+            .get(&format!("/match/status?{query}"), Some(&account.access))
+            .await;
+        answer.expect(StatusCode::OK)
+    }
+
+    /// Asks again and again until the caller's newest ticket has this status.
+    pub(crate) async fn wait_for(&self, account: &Account, status: &str) -> Value {
+        let wait = async {
+            loop {
+                let answer = self.status(account, "wait=1").await;
+                if answer["status"] == status {
+                    return answer;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait)
+            .await
+            .unwrap_or_else(|_| panic!("the ticket never became {status}"))
+    }
+
+    /// Takes the next match as an authority and gets it ready; its epoch and id.
+    pub(crate) async fn authority_is_ready(&self) -> (uuid::Uuid, u64) {
+        use gs_store::Matches as _;
+        let mut changes = self.store.changes();
+        let claim = async {
+            loop {
+                let now = self.clock.now();
+                if let Some(claim) = self.store.claim_match("test", now, TTL).await.unwrap() {
+                    return claim;
+                }
+                changes.changed().await.unwrap();
+            }
+        };
+        let claim = tokio::time::timeout(DEADLINE, claim)
+            .await
+            .expect("no match to claim");
+        let (id, epoch) = (claim.details.id, claim.epoch);
+        self.store
+            .match_ready(id, epoch, self.clock.now())
+            .await
+            .unwrap();
+        (id, epoch)
+    }
+}
+
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    match body {
+        None => request.body(Body::empty()).unwrap(),
+        Some(body) => request
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap(),
+    }
+}
+
+/// The same, from another address.
+pub(crate) fn from_address(mut request: Request<Body>, address: &str) -> Request<Body> {
+    let address: SocketAddr = address.parse().unwrap();
+    request.extensions_mut().insert(ConnectInfo(address));
+    request
+}
+
+pub(crate) async fn send(router: Router, request: Request<Body>) -> Answer {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, 1 << 20).await.unwrap();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        bytes,
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl Answer {
+    /// The JSON of an answer with this status; of an error, after checking its form.
+    #[track_caller]
+    pub(crate) fn expect(self, status: StatusCode) -> Value {
+        let text = String::from_utf8_lossy(&self.bytes).into_owned();
+        assert_eq!(self.status, status, "{text}");
+        if self.bytes.is_empty() {
+            return Value::Null;
+        }
+        let json: Value = serde_json::from_slice(&self.bytes).expect(&text);
+        if status.is_client_error() || (status.is_server_error() && json["missing"].is_null()) {
+            assert_eq!(
+                self.headers["content-type"], "application/problem+json",
+                "{text}"
+            );
+            assert_eq!(json["status"], status.as_u16(), "{text}");
+            for member in ["type", "title", "detail"] {
+                assert!(
+                    json[member].as_str().is_some_and(|m| !m.is_empty()),
+                    "{member}: {text}"
+                );
+            }
+        }
+        assert!(
+            self.headers.contains_key("x-request-id"),
+            "{:?}",
+            self.headers
+        );
+        json
+    }
+
+    /// The field that the answer refuses.
+    #[track_caller]
+    pub(crate) fn refused_field(self) -> String {
+        let problem = self.expect(StatusCode::UNPROCESSABLE_ENTITY);
+        let errors = problem["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), 1, "{problem}");
+        assert!(errors[0]["message"].is_string(), "{problem}");
+        text(&errors[0]["field"])
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) username: String,
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+}
+
+impl Account {
+    pub(crate) fn of(json: Value) -> Self {
+        assert_eq!(json["expires_in"], 900);
+        Self {
+            id: text(&json["player_id"]),
+            username: text(&json["username"]),
+            access: text(&json["access_token"]),
+            refresh: text(&json["refresh_token"]),
+        }
+    }
+}
+
+#[track_caller]
+pub(crate) fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
+        .to_owned()
+}
+
+/// Room service that keeps its rooms in memory.
+#[derive(Default)]
+pub(crate) struct RecordingRooms {
+    pub(crate) created: Mutex<Vec<(String, String)>>,
+    pub(crate) deleted: Mutex<Vec<String>>,
+    pub(crate) unreachable: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Rooms for RecordingRooms {
+    async fn create_room(&self, name: &str, game: &str) -> Result<String, RoomError> {
+        if self.unreachable.load(Ordering::SeqCst) {
+            let (url, reason) = (
+                "ws://secret-host".to_owned(),
+                "connection refused".to_owned(),
+            );
+            return Err(RoomError::Unreachable { url, reason });
+        }
+        let mut created = self.created.lock().unwrap();
+        created.push((name.to_owned(), game.to_owned()));
+        Ok(format!("RM_{}", created.len()))
+    }
+
+    async fn delete_room(&self, name: &str) -> Result<(), RoomError> {
+        self.deleted.lock().unwrap().push(name.to_owned());
+        Ok(())
+    }
+
+    async fn remove_participant(&self, _: &str, _: &str) -> Result<(), RoomError> {
+        Ok(())
+    }
+
+    async fn mute(&self, _: &str, _: &str) -> Result<(), RoomError> {
+        Ok(())
+    }
+}
+
+/// The system's clock, some time ahead.
+#[derive(Default)]
+pub(crate) struct TestClock {
+    ahead_ms: AtomicI64,
+}
+
+impl TestClock {
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.ahead_ms.fetch_add(seconds * 1000, Ordering::SeqCst);
+    }
+}
+
+impl Environment for TestClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now() + TimeDelta::milliseconds(self.ahead_ms.load(Ordering::SeqCst))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        gs_api::SystemEnvironment.fill(bytes);
+    }
+}
+
+struct Catalog;
+
+impl GameCatalog for Catalog {
+    fn games(&self) -> Vec<Arc<GameInfo>> {
+        vec![Arc::new(GameInfo {
+            id: "arena".to_owned(),
+            title: "Arena".to_owned(),
+            version: "0.1.0".to_owned(),
+            abi: 1,
+            tick_rate: 60,
+            min_players: 2,
+            max_players: 16,
+            teams: 0,
+            modes: vec![
+                GameMode {
+                    name: "default".to_owned(),
+                    players: 2,
+                },
+                GameMode {
+                    name: "four".to_owned(),
+                    players: 4,
+                },
+            ],
+            module_sha256: SHA256.to_owned(),
+            module_bytes: MODULE.len(),
+            manifest: json!({"abi": 1, "name": "arena"}),
+            options: "{}".to_owned(),
+        })]
+    }
+
+    fn game(&self, id: &str) -> Option<Arc<GameInfo>> {
+        self.games().into_iter().find(|g| g.id == id)
+    }
+
+    fn module(&self, game: &str, sha256: &str) -> Option<Bytes> {
+        (game == "arena" && sha256 == SHA256).then(|| Bytes::from_static(MODULE))
+    }
+}
+
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
