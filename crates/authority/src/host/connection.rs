@@ -1,0 +1,119 @@
+//! Joining a match's LiveKit room, and joining it again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use livekit_data::{CloseReason, ConnectError, ConnectOptions, Event, Participant};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::Authority;
+use super::room_task::Signal;
+use crate::inbox::{Inbox, Message};
+use crate::room::Channel;
+
+impl Authority {
+    /// Joins the room, trying for at most `patience`; a room that does not exist is created, so
+    /// that players can come back after LiveKit has lost it.
+    pub(super) async fn join(
+        &self,
+        room: &str,
+        game: &str,
+        inbox: &Arc<Inbox>,
+        signals: &UnboundedSender<Signal>,
+        patience: Duration,
+    ) -> Result<Participant, String> {
+        let deadline = Instant::now() + patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.join_once(room, inbox, signals).await {
+                Ok(participant) => return Ok(participant),
+                Err(JoinError::NoRoom) => match self.rooms.create_room(room, game).await {
+                    Ok(_) => "the room was created again".to_owned(),
+                    Err(error) => error.to_string(),
+                },
+                Err(JoinError::Other(error)) => error,
+            };
+            if Instant::now() + pause > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn join_once(
+        &self,
+        room: &str,
+        inbox: &Arc<Inbox>,
+        signals: &UnboundedSender<Signal>,
+    ) -> Result<Participant, JoinError> {
+        // A new token each time: a match may outlast one.
+        let token = self
+            .tokens
+            .authority_token(room)
+            .map_err(|e| JoinError::Other(e.to_string()))?;
+        let options = ConnectOptions::new(&self.config.livekit_url, token.token);
+        let (inbox, signals) = (inbox.clone(), signals.clone());
+        let mut sids: HashMap<Arc<str>, Arc<str>> = HashMap::new();
+        let handler = move |event| match event {
+            Event::Data {
+                from,
+                topic,
+                payload,
+                channel,
+                received,
+            } if !from.is_empty() => {
+                let channel = match channel {
+                    livekit_data::Channel::Lossy => Channel::Lossy,
+                    livekit_data::Channel::Reliable => Channel::Reliable,
+                };
+                inbox.push(Message::Packet {
+                    from,
+                    topic,
+                    payload,
+                    channel,
+                    at: received,
+                });
+            }
+            // Packets without a sender come from the server's own API, which nobody here uses.
+            Event::Data { .. } => {}
+            // LiveKit's limit on a room's participants bounds this map.
+            Event::ParticipantJoined { identity, sid } => {
+                sids.insert(identity, sid);
+            }
+            Event::ParticipantLeft { identity, sid } => {
+                // Whoever came back already has another sid.
+                if sids.get(&identity) == Some(&sid) {
+                    sids.remove(&identity);
+                    inbox.push(Message::Left {
+                        identity,
+                        at: Instant::now(),
+                    });
+                }
+            }
+            // Where the task is gone, there is nobody to tell.
+            Event::Closed(reason) => drop(signals.send(Signal::Closed(reason))),
+        };
+        Participant::connect_with(options, handler)
+            .await
+            .map_err(|error| match error {
+                ConnectError::RoomNotFound { .. } => JoinError::NoRoom,
+                error => JoinError::Other(error.to_string()),
+            })
+    }
+}
+
+enum JoinError {
+    NoRoom,
+    Other(String),
+}
+
+/// Whether a lost connection means that somebody else runs the match now.
+pub(super) fn is_eviction(reason: &CloseReason) -> bool {
+    *reason == CloseReason::DuplicateIdentity
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// A LiveKit server that was restarted takes about a second; players wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);

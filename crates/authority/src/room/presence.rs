@@ -1,0 +1,177 @@
+//! Who is there, who is missed, and who is given up.
+
+use std::time::Instant;
+
+use gs_engine::Slot;
+use gs_engine::simulation::{MatchResult, Outcome, Simulation};
+use gs_protocol::wire;
+
+use super::player::Standing;
+use super::{Phase, Presence, Room};
+
+impl<S: Simulation> Room<S> {
+    /// LiveKit says that a participant left. It may be back soon, so that is as if it had been
+    /// silent for long enough to be lost.
+    pub fn handle_participant_left(&mut self, identity: &str, now: Instant) {
+        let Some(slot) = self.slot_of(identity) else {
+            return;
+        };
+        if self.players[slot].presence == Presence::Present && !self.is_over() {
+            self.lose(slot, now);
+        }
+    }
+
+    /// Something came from a player: whoever was missed is back, and takes part where the match
+    /// runs.
+    pub(super) fn heard(&mut self, slot: usize, now: Instant) {
+        let player = &mut self.players[slot];
+        player.heard_at = Some(now);
+        if matches!(player.presence, Presence::Present | Presence::Gone) || self.is_over() {
+            return;
+        }
+        self.players[slot].presence = Presence::Present;
+        if self.phase == Phase::Running {
+            self.join(slot);
+        }
+        self.tell_presence(slot);
+    }
+
+    /// Frees a slot for good.
+    pub(super) fn give_up(&mut self, slot: usize) {
+        if self.players[slot].presence == Presence::Gone || self.is_over() {
+            return;
+        }
+        self.players[slot].presence = Presence::Gone;
+        if self.phase == Phase::Running {
+            self.leave(slot);
+        }
+        self.tell_presence(slot);
+    }
+
+    /// Holds a slot for a player who is not there.
+    pub(super) fn lose(&mut self, slot: usize, now: Instant) {
+        let player = &mut self.players[slot];
+        player.presence = Presence::Lost;
+        player.held_since = now;
+        self.tell_presence(slot);
+    }
+
+    pub(super) fn check_presence(&mut self, now: Instant) {
+        if self.is_over() {
+            return;
+        }
+        let patience = self.config.patience;
+        for slot in 0..self.players.len() {
+            let player = &self.players[slot];
+            let silent = player.heard_at.map(|at| now.saturating_duration_since(at));
+            let held = now.saturating_duration_since(player.held_since);
+            match player.presence {
+                Presence::Present if silent.is_none_or(|time| time > patience.lost_after) => {
+                    self.lose(slot, now);
+                }
+                Presence::Lost if held > patience.hold => self.give_up(slot),
+                Presence::Expected if self.phase == Phase::Running && held > patience.hold => {
+                    self.give_up(slot);
+                }
+                _ => {}
+            }
+        }
+        let all_gone = self
+            .players
+            .iter()
+            .all(|player| player.presence == Presence::Gone);
+        if self.phase != Phase::Running || !all_gone {
+            return;
+        }
+        let since = *self.all_gone_since.get_or_insert(now);
+        if now.saturating_duration_since(since) > patience.abandon {
+            let result = MatchResult {
+                outcome: Outcome::Abandoned,
+                slots: Vec::new(),
+            };
+            self.end(result, Some("every player left".to_owned()), false);
+        }
+    }
+
+    /// Starts the match once everybody who still can come is there, or enough time has passed.
+    pub(super) fn check_start(&mut self, since: Instant, now: Instant) {
+        let count = |presence| {
+            self.players
+                .iter()
+                .filter(|p| p.presence == presence)
+                .count()
+        };
+        let (present, lost) = (count(Presence::Present), count(Presence::Lost));
+        let (expected, gone) = (count(Presence::Expected), count(Presence::Gone));
+        let overdue = now.saturating_duration_since(since) > self.config.patience.no_show;
+        if gone == self.players.len() {
+            return self.end_void("every player left before the start".to_owned(), false);
+        }
+        if present == 0 && lost == 0 && overdue {
+            let seconds = self.config.patience.no_show.as_secs();
+            return self.end_void(format!("nobody came within {seconds} s"), false);
+        }
+        if present == 0 || (expected + lost > 0 && !overdue) {
+            return;
+        }
+        self.start();
+        for slot in 0..self.players.len() {
+            match self.players[slot].presence {
+                Presence::Present => self.join(slot),
+                Presence::Gone => self.leave(slot),
+                Presence::Expected => self.players[slot].held_since = now,
+                Presence::Lost => {}
+            }
+        }
+    }
+
+    /// Tells the game that a player takes part, once.
+    fn join(&mut self, slot: usize) {
+        let player = &mut self.players[slot];
+        if player.joined {
+            return;
+        }
+        player.joined = true;
+        let team = player.team.unwrap_or(0);
+        if self.pipeline.handle_join(slot as Slot, team).is_err() {
+            // Only a team that the game does not have gets here.
+            self.end_void(
+                format!("slot {slot} has team {team}, which the game lacks"),
+                true,
+            );
+        }
+    }
+
+    /// Tells the game that a player does not come back. The game hears only of leaves of those
+    /// who joined, so one who never came joins first.
+    fn leave(&mut self, slot: usize) {
+        self.join(slot);
+        // Refused only where the join was, and then the match is over.
+        let _ = self.pipeline.handle_leave(slot as Slot);
+    }
+
+    /// Silences a player who floods: from now on the slot is treated as lost.
+    pub(super) fn silence(&mut self, slot: usize, now: Instant) {
+        debug_assert_ne!(self.players[slot].standing, Standing::Good);
+        if self.players[slot].presence == Presence::Present && !self.is_over() {
+            self.lose(slot, now);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ended { .. } | Phase::Closed)
+    }
+
+    pub(super) fn slot_of(&self, identity: &str) -> Option<usize> {
+        self.players
+            .iter()
+            .position(|player| &*player.identity == identity)
+    }
+
+    fn tell_presence(&mut self, slot: usize) {
+        let player = Some(self.players[slot].to_wire(slot as Slot));
+        self.tell_all(&wire::server_event::Body::Player(wire::PlayerChanged {
+            player,
+        }));
+    }
+}

@@ -1,0 +1,314 @@
+//! Drives a room over virtual time, with players who send what a test tells them to.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gs_engine::Slot;
+use gs_protocol::wire::{self, InputFrame, server_event::Body};
+use gs_protocol::{
+    ClientEvent, VERSION, encode_chat, encode_client_event, encode_player_input, topic,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::super::{
+    Destination, Patience, Room, RoomConfig, RoomEvent, RoomPlayer, RoomResult, Transmit,
+};
+use super::game::{Game, Journal};
+
+pub(super) const UNIX_MS: u64 = 1_700_000_000_000;
+
+pub(super) struct Harness {
+    pub(super) room: Room<Game>,
+    pub(super) now: Instant,
+    pub(super) sent: Vec<Transmit>,
+    pub(super) events: Vec<RoomEvent>,
+    journal: Arc<Mutex<Journal>>,
+}
+
+pub(super) fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+impl Harness {
+    pub(super) fn new(players: usize) -> Self {
+        Self::make(players, false, |_| {})
+    }
+
+    pub(super) fn hidden(players: usize) -> Self {
+        Self::make(players, true, |_| {})
+    }
+
+    pub(super) fn with(players: usize, change: impl FnOnce(&mut RoomConfig)) -> Self {
+        Self::make(players, false, change)
+    }
+
+    /// With every player present for a second of a running match.
+    pub(super) fn running(players: usize) -> Self {
+        let mut harness = Self::new(players);
+        let all: Vec<usize> = (0..players).collect();
+        harness.run(seconds(1.0), &all);
+        assert!(harness.room.game_tick() > 50);
+        harness
+    }
+
+    fn make(players: usize, hidden: bool, change: impl FnOnce(&mut RoomConfig)) -> Self {
+        let player = |index| RoomPlayer {
+            identity: format!("player-{index}"),
+            username: format!("name{index}"),
+            team: None,
+        };
+        let mut config = RoomConfig {
+            match_id: "m1".to_owned(),
+            game: Game::NAME.to_owned(),
+            module_sha256: "00".repeat(32),
+            manifest: "{}".into(),
+            epoch: 7,
+            seed: 1,
+            options: "{}".to_owned(),
+            players: (0..players).map(player).collect(),
+            unix_ms: UNIX_MS,
+            patience: Patience::default(),
+        };
+        change(&mut config);
+        let now = Instant::now();
+        let journal = Arc::<Mutex<Journal>>::default();
+        let room = Room::new(config, Game::new(hidden, journal.clone()), now).unwrap();
+        Self {
+            room,
+            now,
+            sent: Vec::new(),
+            events: Vec::new(),
+            journal,
+        }
+    }
+
+    /// Lets time pass, with an input from each of these slots before each tick.
+    pub(super) fn run(&mut self, time: Duration, slots: &[usize]) {
+        let end = self.now + time;
+        while self.now < end {
+            for slot in slots {
+                let tick = self.room.game_tick() + 1;
+                self.input(*slot, &[(tick, 0.0)]);
+            }
+            self.tick();
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.now += Duration::from_secs(1) / 60;
+        self.room.tick(self.now);
+        self.drain();
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.sent
+            .extend(std::iter::from_fn(|| self.room.poll_transmit()));
+        self.events
+            .extend(std::iter::from_fn(|| self.room.poll_event()));
+    }
+
+    pub(super) fn identity(&self, slot: usize) -> String {
+        format!("player-{slot}")
+    }
+
+    pub(super) fn input(&mut self, slot: usize, frames: &[(u32, f32)]) {
+        let frames = frames
+            .iter()
+            .map(|(tick, x)| InputFrame {
+                tick: *tick,
+                data: x.to_le_bytes().to_vec(),
+            })
+            .collect();
+        let input = wire::PlayerInput {
+            version: VERSION,
+            frames,
+            ack_tick: self.room.game_tick(),
+            view_tick: 0,
+            sent_ms: 77,
+        };
+        let mut bytes = Vec::new();
+        encode_player_input(&input, &mut bytes).unwrap();
+        self.room
+            .handle_packet(&self.identity(slot), topic::INPUT, &bytes, self.now);
+        self.drain();
+    }
+
+    pub(super) fn client_event(&mut self, slot: usize, event: &ClientEvent) {
+        let mut bytes = Vec::new();
+        encode_client_event(event, &mut bytes).unwrap();
+        self.room
+            .handle_packet(&self.identity(slot), topic::EVENTS, &bytes, self.now);
+        self.drain();
+    }
+
+    pub(super) fn command(&mut self, slot: usize, what: u8) {
+        self.client_event(slot, &ClientEvent::Command(vec![0, what]));
+    }
+
+    pub(super) fn chat(&mut self, slot: usize, text: &str) {
+        let chat = wire::ChatMessage {
+            version: VERSION,
+            text: text.to_owned(),
+            ..Default::default()
+        };
+        let mut bytes = Vec::new();
+        encode_chat(&chat, &mut bytes).unwrap();
+        self.room
+            .handle_packet(&self.identity(slot), topic::CHAT, &bytes, self.now);
+        self.drain();
+    }
+
+    pub(super) fn hello(&mut self, slot: usize) -> wire::Welcome {
+        self.client_event(slot, &ClientEvent::Hello);
+        match self.bodies(slot).pop() {
+            Some(Body::Welcome(welcome)) => welcome,
+            other => panic!("no welcome but {other:?}"),
+        }
+    }
+
+    /// The events that were sent to a slot, oldest first.
+    pub(super) fn server_events(&self, slot: usize) -> Vec<wire::ServerEvent> {
+        let to = Destination::One(self.identity(slot).into());
+        let events = self
+            .sent
+            .iter()
+            .filter(|sent| sent.topic == topic::EVENTS && sent.to == to);
+        events
+            .map(|sent| gs_protocol::decode_server_event(&sent.payload).unwrap())
+            .collect()
+    }
+
+    pub(super) fn bodies(&self, slot: usize) -> Vec<Body> {
+        self.server_events(slot)
+            .into_iter()
+            .filter_map(|event| event.body)
+            .collect()
+    }
+
+    pub(super) fn ended_messages(&self, slot: usize) -> Vec<wire::MatchEnded> {
+        let bodies = self.bodies(slot).into_iter();
+        bodies
+            .filter_map(|b| {
+                if let Body::Ended(ended) = b {
+                    Some(ended)
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// What `viewer` was told of the presence of `slot`.
+    pub(super) fn presences(&self, viewer: usize, slot: u32) -> Vec<wire::Presence> {
+        let bodies = self.bodies(viewer).into_iter();
+        let players = bodies.filter_map(|b| {
+            if let Body::Player(p) = b {
+                p.player
+            } else {
+                None
+            }
+        });
+        players
+            .filter(|player| player.slot == slot)
+            .map(|player| player.presence())
+            .collect()
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event, RoomEvent::Ended(_)))
+    }
+
+    #[track_caller]
+    pub(super) fn ended(&self) -> &RoomResult {
+        let ended = |e| {
+            if let &RoomEvent::Ended(ref result) = e {
+                Some(result)
+            } else {
+                None
+            }
+        };
+        self.events
+            .iter()
+            .find_map(ended)
+            .expect("the match has not ended")
+    }
+
+    pub(super) fn joins(&self) -> Vec<Slot> {
+        self.journal.lock().unwrap().joins.clone()
+    }
+
+    pub(super) fn leaves(&self) -> Vec<Slot> {
+        self.journal.lock().unwrap().leaves.clone()
+    }
+}
+
+/// Packets of every kind, honest, damaged and made up, from players and others, between ticks.
+pub(super) fn throw_random_packets(harness: &mut Harness, seed: u64, packets: usize) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let topics = [topic::INPUT, topic::EVENTS, topic::CHAT, topic::STATE, ""];
+    for _ in 0..packets {
+        let mut bytes = Vec::new();
+        let tick = harness
+            .room
+            .game_tick()
+            .wrapping_add(random.random_range(0..200))
+            .wrapping_sub(60);
+        match random.random_range(0..4) {
+            0 => {
+                let frames = (0..random.random_range(0..20)).map(|n| InputFrame {
+                    tick: tick.wrapping_add(n),
+                    data: f32::from_bits(random.random()).to_le_bytes().to_vec(),
+                });
+                let frames: Vec<InputFrame> = frames.collect();
+                let view_tick = random.random();
+                let sent_ms = random.random();
+                let input = wire::PlayerInput {
+                    version: VERSION,
+                    frames,
+                    ack_tick: tick,
+                    view_tick,
+                    sent_ms,
+                };
+                encode_player_input(&input, &mut bytes).unwrap();
+            }
+            1 => {
+                // No FINISH, TRAP or leave, after which there would be nothing left to test.
+                let event = match random.random_range(0..3) {
+                    0 => ClientEvent::Hello,
+                    1 => ClientEvent::Command(vec![0, random.random_range(3..20)]),
+                    _ => ClientEvent::Command(vec![random.random(); random.random_range(3..50)]),
+                };
+                encode_client_event(&event, &mut bytes).unwrap();
+            }
+            2 => {
+                bytes = (0..random.random_range(0..1_200))
+                    .map(|_| random.random())
+                    .collect()
+            }
+            _ => {
+                let text = "héllo".repeat(random.random_range(0..100));
+                let chat = wire::ChatMessage {
+                    version: VERSION,
+                    text,
+                    ..Default::default()
+                };
+                encode_chat(&chat, &mut bytes).unwrap();
+            }
+        }
+        if !bytes.is_empty() && random.random_range(0..3) == 0 {
+            let at = random.random_range(0..bytes.len());
+            bytes.truncate(at);
+        }
+        let from = format!("player-{}", random.random_range(0..4));
+        let topic = topics[random.random_range(0..topics.len())];
+        harness
+            .room
+            .handle_packet(&from, topic, &bytes, harness.now);
+        harness.drain();
+        if random.random_range(0..3) == 0 {
+            harness.tick();
+        }
+    }
+}
