@@ -1,1 +1,61 @@
-//! livekit-data
+//! A data-only [LiveKit] participant in pure Rust: it joins a room, sends and receives data
+//! packets, and knows who else is there. It needs no libwebrtc; the transport is [str0m].
+//!
+//! - [`Connection`] is the protocol as a state machine: bytes and the time go in, bytes and
+//!   events come out. No I/O, no clock, no tasks.
+//! - [`Participant`] (feature `tokio`, on by default) runs one over a WebSocket and a UDP socket.
+//!
+//! ```no_run
+//! use livekit_data::{Channel, ConnectOptions, Event, Packet, Participant};
+//!
+//! # async fn example(token: String) -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ConnectOptions::new("ws://127.0.0.1:7880", token);
+//! let (participant, mut events) = Participant::connect(options).await?;
+//! participant.send(Packet {
+//!     topic: "greeting",
+//!     payload: b"hello",
+//!     channel: Channel::Reliable,
+//!     destinations: &[],
+//! })?;
+//! while let Some(event) = events.next().await {
+//!     if let Event::Data { from, topic, payload, .. } = event {
+//!         println!("{from} sent {} bytes about {topic}", payload.len());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it talks to the server
+//!
+//! Over `/rtc/v1` with one peer connection: the offer goes with the join request, the server
+//! answers and trickles its candidates, and both directions use the two data channels that the
+//! offer names (livekit-server's `pkg/service/rtcservice.go` and `pkg/rtc/transport.go`, and
+//! [client protocol]). Tested against livekit-server 1.13.5. On the lossy channel nothing is
+//! retransmitted and nothing is ordered. On the reliable one each packet carries a sequence
+//! number, and one that comes twice is dropped.
+//!
+//! # Deliberately absent
+//!
+//! - Media: nothing is published or subscribed to.
+//! - Resuming: a lost connection is reported as [`Event::Closed`], and its owner joins again.
+//!   Reliable packets that were on their way are then lost; number what must not be.
+//! - Data tracks, data streams and RPC: such packets are ignored.
+//! - ICE over TCP and TURN: the server's UDP port must be reachable.
+//!
+//! [LiveKit]: https://livekit.io
+//! [str0m]: https://docs.rs/str0m
+//! [client protocol]: https://docs.livekit.io/reference/internals/client-protocol/
+
+mod connection;
+mod event;
+mod packet;
+#[cfg(feature = "tokio")]
+mod participant;
+mod roster;
+
+pub use connection::{Connection, OfferError, Transmit};
+pub use event::{CloseReason, Event, Session, Stats};
+pub use packet::{Channel, Encoder, Message, Packet, SendError};
+#[cfg(feature = "tokio")]
+pub use participant::{ConnectError, ConnectOptions, Events, JoinStage, Participant};
