@@ -53,8 +53,7 @@ pub(crate) struct Driver<S> {
     participant: Option<Participant>,
     gauges: Arc<RoomGauges>,
     destination: Vec<String>,
-    period: Duration,
-    overload: u32,
+    load: Load,
     ticks: u32,
 }
 
@@ -66,7 +65,7 @@ impl<S: Simulation> Driver<S> {
         events: tokio_mpsc::Sender<RoomEvent>,
         gauges: Arc<RoomGauges>,
     ) -> Self {
-        let period = Duration::from_secs(1) / room.tick_rate();
+        let load = Load::new(Duration::from_secs(1) / room.tick_rate());
         Self {
             room,
             inbox,
@@ -76,8 +75,7 @@ impl<S: Simulation> Driver<S> {
             participant: None,
             gauges,
             destination: vec![String::new()],
-            period,
-            overload: 0,
+            load,
             ticks: 0,
         }
     }
@@ -121,22 +119,6 @@ impl<S: Simulation> Driver<S> {
         }
     }
 
-    /// Ends a match whose ticks take longer than there is time for: its players would see it stall
-    /// more and more, and the rooms beside it with it.
-    fn watch_load(&mut self, busy: Duration) {
-        if busy > self.period {
-            self.overload += OVERLOAD_STEP;
-        } else {
-            self.overload = self.overload.saturating_sub(1);
-        }
-        if self.overload >= OVERLOAD_LIMIT {
-            let limit = self.period.as_millis();
-            self.room.handle_abort(&format!(
-                "the game failed: its ticks take longer than the {limit} ms that they have"
-            ));
-        }
-    }
-
     fn send(&mut self) {
         while let Some(transmit) = self.room.poll_transmit() {
             let Some(participant) = &self.participant else {
@@ -177,7 +159,7 @@ impl<S: Simulation> Driver<S> {
         }
         self.gauges.tick.store(self.room.game_tick(), Relaxed);
         self.ticks = self.ticks.wrapping_add(1);
-        if self.ticks % COUNTERS_EVERY == 0 || self.room.is_closed() {
+        if self.ticks.is_multiple_of(COUNTERS_EVERY) || self.room.is_closed() {
             let counters = self.room.counters();
             *self
                 .gauges
@@ -196,7 +178,12 @@ impl<S: Simulation + Send> TickTask for Driver<S> {
         self.take_packets();
         let before = Instant::now();
         self.room.tick(now);
-        self.watch_load(before.elapsed());
+        if self.load.is_too_much(before.elapsed()) {
+            let limit = self.load.period.as_millis();
+            self.room.handle_abort(&format!(
+                "the game is too slow: its ticks take longer than the {limit} ms that they have"
+            ));
+        }
         self.send();
         self.report();
         // `Closed` has to get through before the driver goes.
@@ -208,6 +195,30 @@ impl<S: Simulation + Send> TickTask for Driver<S> {
     }
 }
 
+/// Watches over ticks that take longer than there is time for: the players of such a match would
+/// see it stall more and more, and the rooms on the same thread with it.
+#[derive(Debug)]
+struct Load {
+    period: Duration,
+    level: u32,
+}
+
+impl Load {
+    fn new(period: Duration) -> Self {
+        Self { period, level: 0 }
+    }
+
+    /// Takes in how long a tick took; says whether the match should end.
+    fn is_too_much(&mut self, busy: Duration) -> bool {
+        self.level = if busy > self.period {
+            self.level.saturating_add(OVERLOAD_STEP)
+        } else {
+            self.level.saturating_sub(1)
+        };
+        self.level >= OVERLOAD_LIMIT
+    }
+}
+
 /// What a tick that takes longer than its period adds; each that does not takes one away.
 const OVERLOAD_STEP: u32 = 10;
 /// Where the match is ended: two seconds at 60 Hz of nothing but slow ticks, or a share of one in
@@ -215,3 +226,30 @@ const OVERLOAD_STEP: u32 = 10;
 const OVERLOAD_LIMIT: u32 = 1_200;
 /// How many ticks go by between two looks at the counters.
 const COUNTERS_EVERY: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_millis(16);
+    const SLOW: Duration = Duration::from_millis(17);
+
+    #[test]
+    fn a_game_that_is_slow_for_long_is_too_much() {
+        let mut load = Load::new(PERIOD);
+        let slow = (0..).take_while(|_| !load.is_too_much(SLOW)).count();
+        assert_eq!(slow, 119);
+    }
+
+    #[test]
+    fn a_machine_that_is_busy_now_and_then_is_not() {
+        let mut load = Load::new(PERIOD);
+        for second in 0..1_000 {
+            for tick in 0..60 {
+                // A stall of a second each minute, and a slow tick each second.
+                let slow = second % 60 == 0 || tick == 0;
+                assert!(!load.is_too_much(if slow { SLOW } else { PERIOD / 2 }));
+            }
+        }
+    }
+}

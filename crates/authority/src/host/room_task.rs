@@ -171,8 +171,12 @@ impl Authority {
                 .load(&details.game, &details.module_sha256);
             let game = loaded.map_err(|error| error.to_string())?;
             let config = room_config(&authority, details, epoch, game.manifest_json);
-            Room::new(config, game.simulation, Instant::now())
-                .map_err(|error| format!("the game does not start: {error}"))
+            let now = Instant::now();
+            let mut room = Room::new(config, game.simulation, now)
+                .map_err(|error| format!("the game does not start: {error}"))?;
+            // The wait for players begins when the room is joined.
+            room.handle_disconnected(now);
+            Ok(room)
         });
         made.await
             .unwrap_or_else(|_| Err("the game's start panicked".to_owned()))

@@ -222,17 +222,11 @@ impl Harness {
 
     #[track_caller]
     pub(super) fn ended(&self) -> &RoomResult {
-        let ended = |e| {
-            if let &RoomEvent::Ended(ref result) = e {
-                Some(result)
-            } else {
-                None
-            }
-        };
-        self.events
-            .iter()
-            .find_map(ended)
-            .expect("the match has not ended")
+        let ended = self.events.iter().find_map(|event| match event {
+            RoomEvent::Ended(result) => Some(result),
+            _ => None,
+        });
+        ended.expect("the match has not ended")
     }
 
     pub(super) fn joins(&self) -> Vec<Slot> {
