@@ -1,7 +1,11 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  resolve: { conditions: ["source", "module", "import"] },
+  // The SDK's source, so that tests need no build.
+  resolve: {
+    alias: { "@gameserver/sdk": fileURLToPath(new URL("../sdk/src/index.ts", import.meta.url)) },
+  },
   test: {
     include: ["test/**/*.test.ts"],
     // Each file starts a server, LiveKit and a browser: one after the other.

@@ -112,7 +112,11 @@ export function menuScreen(options: {
       "header",
       { class: "brand" },
       el("h1", {}, "Game", el("em", {}, "Server")),
-      el("p", {}, "The same rules on the server and in your browser, sixty times a second."),
+      el(
+        "p",
+        {},
+        "Pick a name, pick a game, play. Alone against whoever is there, or with a friend.",
+      ),
     ),
     form,
   );
