@@ -326,6 +326,20 @@ pub enum SimulationError {
         /// What was expected.
         reason: String,
     },
+    /// What was to be passed to the module does not fit the ABI.
+    #[error("`{call}` cannot be called: {reason}")]
+    Unencodable {
+        /// The exported function.
+        call: &'static str,
+        /// What was expected.
+        reason: String,
+    },
+    /// The match's options are not what a module takes.
+    #[error("the match's options are not a JSON object: {reason}")]
+    Options {
+        /// Where they go wrong.
+        reason: String,
+    },
     /// The module refused what it was given.
     #[error("the game module refused `{call}` with code {code}")]
     Refused {
