@@ -71,10 +71,13 @@ export class Player {
     return new Player(page, size);
   }
 
-  /** Gives a name and presses a button of the menu. */
-  async choose(name: string, button: "#play" | "#friend"): Promise<void> {
+  /** Gives a name, picks a game, and presses a button of the menu. */
+  async choose(name: string, button: "#play" | "#friend", game = "arena"): Promise<void> {
     await this.page.waitForSelector("#name");
     await this.page.fill("#name", name);
+    if ((await this.page.locator(".cards").count()) > 0) {
+      await this.page.locator(`.card:has(input[value="${game}"])`).click();
+    }
     await this.page.click(button);
   }
 

@@ -21,7 +21,7 @@ afterAll(async () => {
 test("a player who publishes state and events of its own changes nothing for the others", async () => {
   const [ann, bob] = await pair(browser, server.url);
   const { games } = await server.get<{ games: Game[] }>("/games");
-  const manifest = parseManifest(games[0].manifest);
+  const manifest = parseManifest(games.find((game) => game.id === "arena")?.manifest);
   // A later epoch and an empty world: had it counted, everything would be gone.
   const state = encodeState(manifest, 1_000_000, [], { epoch: 1_000_000n });
   const events = toBinary(

@@ -25,11 +25,12 @@ export class Server {
     this.#config = config;
   }
 
-  /** Serves the arena with these options of its own; a match ends at the score or the time. */
+  /** Serves tic-tac-toe, and the arena with these options: a match ends at the score or the time. */
   static async start(arena: { match_seconds: number; score_limit: number }): Promise<Server> {
-    const module = join(GAMES, "arena.wasm");
+    const module = (game: string) => join(GAMES, `${game}.wasm`);
     need(BIN, "cargo build -p gameserver");
-    need(module, "cargo xtask game");
+    need(module("arena"), "cargo xtask game");
+    need(module("tic-tac-toe"), "cargo xtask game");
     const dataDir = mkdtempSync(join(tmpdir(), "gameserver-e2e-"));
     const config = join(dataDir, "config.yaml");
     writeFileSync(
@@ -37,8 +38,10 @@ export class Server {
       [
         "games:",
         "  arena:",
-        `    module: ${JSON.stringify(module)}`,
+        `    module: ${JSON.stringify(module("arena"))}`,
         `    options: ${JSON.stringify(arena)}`,
+        "  tic-tac-toe:",
+        `    module: ${JSON.stringify(module("tic-tac-toe"))}`,
         "",
       ].join("\n"),
     );
