@@ -1,5 +1,7 @@
 //! The room service against a real LiveKit server, which has to be on `PATH`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
