@@ -1,4 +1,6 @@
 import "./style.css";
+import "./match.css";
+import "./games.css";
 import { App } from "./app.js";
 import { startBackdrop } from "./backdrop.js";
 
