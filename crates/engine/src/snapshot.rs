@@ -71,7 +71,7 @@ impl SnapshotEncoder for WholeSnapshot {
         let mut rest = state.entities.as_slice();
         let mut first_id = 0;
         loop {
-            let part = parts.next();
+            let part = parts.add();
             let count = encode_part(schema, state, rest, first_id, self.max_bytes, part)?;
             part.first_id = first_id;
             rest = &rest[count..];
@@ -198,7 +198,7 @@ impl SnapshotParts {
     }
 
     /// Adds a part, whose memory may be an earlier one's.
-    pub fn next(&mut self) -> &mut SnapshotPart {
+    pub fn add(&mut self) -> &mut SnapshotPart {
         if self.used == self.parts.len() {
             self.parts.push(SnapshotPart::default());
         }

@@ -1,5 +1,7 @@
 //! A match through the pipeline's public boundary.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use gs_engine::Pipeline;

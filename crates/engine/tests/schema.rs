@@ -1,5 +1,7 @@
 //! What the schema refuses, and how it says so.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use gs_engine::manifest::{FieldKind, Manifest, NetFieldKind};

@@ -1,5 +1,7 @@
 //! Modules that misbehave while they run: each ends alone, in time, with a reason.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! What is refused before a match could start, and how it is said.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use gs_engine::simulation::SimulationError;

@@ -1,5 +1,7 @@
 //! A well-behaved module, from its bytes to a match.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use gs_engine::manifest::{Audience, FieldKind, Interpolate, LeaderboardRule, NetFieldKind};
