@@ -56,6 +56,8 @@ pub struct Connection {
     keepalive: Option<Keepalive>,
     /// When to leave at the latest, once leaving.
     leaving: Option<Instant>,
+    /// When to give up waiting for the server's reason, once the transport has ended.
+    lost: Option<Instant>,
     closed: bool,
     stats: Stats,
     transmits: VecDeque<Transmit>,
@@ -137,6 +139,7 @@ impl Connection {
             roster: Roster::default(),
             keepalive: None,
             leaving: None,
+            lost: None,
             closed: false,
             stats: Stats::default(),
             transmits: VecDeque::new(),
@@ -235,6 +238,10 @@ impl Connection {
             return;
         }
         self.now = now;
+        if self.lost.is_some_and(|deadline| now >= deadline) {
+            self.close(CloseReason::ConnectionLost);
+            return;
+        }
         if let Some(keepalive) = &mut self.keepalive {
             if keepalive.is_dead(now) {
                 tracing::debug!("no answer to pings within the server's timeout");
@@ -317,14 +324,15 @@ impl Connection {
             return None;
         }
         let keepalive = self.keepalive.as_ref().map(Keepalive::timeout);
-        [Some(self.rtc_timeout), keepalive, self.leaving]
+        [Some(self.rtc_timeout), keepalive, self.leaving, self.lost]
             .into_iter()
             .flatten()
             .min()
     }
 
     fn is_open(&self) -> bool {
-        !self.closed && self.leaving.is_none() && self.session().is_some()
+        let going = self.leaving.is_some() || self.lost.is_some() || self.closed;
+        !going && self.session().is_some()
     }
 
     fn joined(&mut self, join: proto::JoinResponse) {
@@ -402,7 +410,7 @@ impl Connection {
     fn update_roster(&mut self, participants: &[proto::ParticipantInfo]) {
         for info in participants {
             match self.roster.update(info) {
-                Ok(event) => self.events.extend(event),
+                Ok(changes) => self.events.extend(changes.into_iter().flatten()),
                 Err(_) => {
                     self.close(CloseReason::Other(
                         "the room has too many participants".into(),
@@ -449,13 +457,14 @@ impl Connection {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the transport failed");
-                    self.close(CloseReason::ConnectionLost);
+                    self.transport_lost();
+                    break;
                 }
             }
         }
         self.dirty = false;
-        if !self.closed && !self.rtc.is_alive() {
-            self.close(CloseReason::ConnectionLost);
+        if !self.rtc.is_alive() {
+            self.transport_lost();
         }
         self.leave_if_due();
     }
@@ -476,11 +485,11 @@ impl Connection {
             str0m::Event::ChannelData(_) => self.stats.malformed += 1,
             str0m::Event::ChannelClose(id) if [self.lossy.id, self.reliable.id].contains(&id) => {
                 tracing::debug!("the server closed a data channel");
-                self.close(CloseReason::ConnectionLost);
+                self.transport_lost();
             }
             str0m::Event::IceConnectionStateChange(state) if state.is_disconnected() => {
                 tracing::debug!("the server does not answer connectivity checks");
-                self.close(CloseReason::ConnectionLost);
+                self.transport_lost();
             }
             _ => {}
         }
@@ -560,7 +569,7 @@ impl Connection {
             return;
         };
         let flushed = self.reliable_queue.is_empty() && self.buffered(Channel::Reliable) == 0;
-        if flushed || self.now >= deadline {
+        if flushed || self.lost.is_some() || self.now >= deadline {
             self.signal(Request::Leave(proto::LeaveRequest {
                 reason: proto::DisconnectReason::ClientInitiated as i32,
                 ..Default::default()
@@ -574,6 +583,12 @@ impl Connection {
             message: Some(request),
         };
         self.signals.push_back(request.encode_to_vec());
+    }
+
+    /// The server ends the transport and signals the reason at the same time, and either may
+    /// arrive first.
+    fn transport_lost(&mut self) {
+        self.lost.get_or_insert(self.now + REASON_TIMEOUT);
     }
 
     fn close(&mut self, reason: CloseReason) {
@@ -660,6 +675,9 @@ const RELIABLE_QUEUE: usize = 512 * 1024;
 
 /// A server has a handful of addresses; each candidate comes with its own message.
 const MAX_EARLY_CANDIDATES: usize = 64;
+
+/// Signalling runs beside the transport over TCP, so one retransmission may lie between them.
+const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Three retransmissions of a lost packet fit.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -23,7 +23,8 @@ pub enum Event {
         received: Instant,
     },
     /// Another participant is in the room. One that was there before is reported right after
-    /// joining.
+    /// joining. LiveKit reports those that publish no media up to 3 s late, so their packets may
+    /// come first.
     ParticipantJoined {
         /// Unique in the room at any one time; the same after a reconnect.
         identity: Arc<str>,
@@ -31,12 +32,12 @@ pub enum Event {
         sid: Arc<str>,
     },
     /// Another participant is no longer in the room. LiveKit notices an abrupt loss only after
-    /// about 15 s.
+    /// about 15 s, and reports the leaving of those that publish no media up to 3 s late.
     ParticipantLeft {
         /// As in [`Event::ParticipantJoined`].
         identity: Arc<str>,
-        /// As in [`Event::ParticipantJoined`]: tells a rejoined participant from its past self,
-        /// whose leaving may be reported after the return.
+        /// As in [`Event::ParticipantJoined`]. One who comes back with a new session is first
+        /// reported as having left with the old one.
         sid: Arc<str>,
     },
     /// The connection is over; nothing follows.

@@ -72,8 +72,8 @@ pub struct Message {
 impl Encoder {
     pub(crate) fn new(identity: &str, sid: &str) -> Self {
         // The server writes the sender into the envelope and, for older clients, into the user
-        // packet too; the kind is one key and one byte.
-        let added = 2 * field_len(identity.len()) + 2 * (field_len(sid.len()) + 1) + 2;
+        // packet too; one of the keys takes two bytes. The kind is one key and one byte.
+        let added = 2 * field_len(identity.len()) + 2 * field_len(sid.len()) + 1 + 2;
         Encoder { added }
     }
 
@@ -90,22 +90,29 @@ impl Encoder {
             .iter()
             .map(|identity| field_len(identity.len()))
             .sum();
-        let user = field_len(packet.payload.len()) + field_len(packet.topic.len());
-        let own = field_len(user) + destinations + SEQUENCE_LEN;
+        let user = |payload: usize| field_len(payload) + field_len(packet.topic.len());
+        let sequence = match packet.channel {
+            Channel::Reliable => SEQUENCE_LEN,
+            Channel::Lossy => 0,
+        };
+        let own = |payload: usize| field_len(user(payload)) + destinations + sequence;
         // The list of destinations is copied into the user packet, whose length then may take
         // more bytes to write as well.
-        let forwarded = own + destinations + self.added + MAX_LENGTH_LEN;
+        let forwarded = |payload| own(payload) + destinations + self.added + MAX_LENGTH_LEN;
         let limit = match packet.channel {
             Channel::Reliable => MAX_RELIABLE_MESSAGE,
             Channel::Lossy => MAX_LOSSY_MESSAGE,
         };
-        if forwarded > limit {
-            let len = packet.payload.len();
-            return Err(SendError::TooLarge {
-                len,
-                max: len.saturating_sub(forwarded - limit),
-            });
+        let len = packet.payload.len();
+        if forwarded(len) > limit {
+            // A shorter payload may also take fewer bytes to write its length.
+            let mut max = len.saturating_sub(forwarded(len) - limit);
+            while forwarded(max + 1) <= limit {
+                max += 1;
+            }
+            return Err(SendError::TooLarge { len, max });
         }
+        let (user, own) = (user(len), own(len));
         let mut bytes = Vec::with_capacity(own);
         put_key(&mut bytes, USER_KEY, user);
         put_field(&mut bytes, USER_PAYLOAD_KEY, packet.payload);
@@ -238,7 +245,10 @@ mod tests {
             let sid = "PA_abcdefghijkl";
             match Encoder::new(&identity, sid).encode(&packet) {
                 Ok(mut message) => {
-                    message.number(sequence);
+                    let sequence = if reliable { sequence } else { 0 };
+                    if reliable {
+                        message.number(sequence);
+                    }
                     let read = proto::DataPacket::decode(&message.bytes[..]).unwrap();
                     prop_assert_eq!(read.sequence, sequence);
                     prop_assert_eq!(&read.destination_identities, &destinations);

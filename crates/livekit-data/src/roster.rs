@@ -10,7 +10,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     own_sid: Arc<str>,
-    identities: HashMap<Arc<str>, Arc<str>>,
+    /// Session ids by identity.
+    present: HashMap<Arc<str>, Arc<str>>,
     sequences: HashMap<Bytes, u32>,
     names: HashSet<Arc<str>>,
 }
@@ -18,6 +19,9 @@ pub(crate) struct Roster {
 /// The room holds more participants than [`MAX_PARTICIPANTS`].
 #[derive(Debug)]
 pub(crate) struct TooMany;
+
+/// What an update changed: who left, then who joined.
+pub(crate) type Changes = [Option<Event>; 2];
 
 impl Roster {
     pub(crate) fn new(own_sid: Arc<str>) -> Self {
@@ -28,25 +32,37 @@ impl Roster {
     }
 
     /// Takes in one participant's state and says what changed.
-    pub(crate) fn update(&mut self, info: &ParticipantInfo) -> Result<Option<Event>, TooMany> {
-        if info.sid.is_empty() || info.sid == *self.own_sid {
-            return Ok(None);
+    ///
+    /// When an identity comes back with a new session, the server does not always report the
+    /// end of the old one (`SendParticipantUpdates` in livekit-server's `pkg/rtc/room.go`), so
+    /// the new one implies it.
+    pub(crate) fn update(&mut self, info: &ParticipantInfo) -> Result<Changes, TooMany> {
+        let sid = info.sid.as_str();
+        if sid.is_empty() || *sid == *self.own_sid {
+            return Ok([None, None]);
         }
-        if info.state == State::Disconnected as i32 {
-            self.sequences.remove(info.sid.as_bytes());
-            let left = self.identities.remove_entry(info.sid.as_str());
-            return Ok(left.map(|(sid, identity)| Event::ParticipantLeft { identity, sid }));
+        let known = self.present.get(info.identity.as_str());
+        let same = known.is_some_and(|known| **known == *sid);
+        let disconnected = info.state == State::Disconnected as i32;
+        if same != disconnected {
+            return Ok([None, None]);
         }
-        if self.identities.contains_key(info.sid.as_str()) {
-            return Ok(None);
+        let left = self
+            .present
+            .remove_entry(info.identity.as_str())
+            .map(|(identity, sid)| {
+                self.sequences.remove(sid.as_bytes());
+                Event::ParticipantLeft { identity, sid }
+            });
+        if disconnected {
+            return Ok([left, None]);
         }
-        if self.identities.len() >= MAX_PARTICIPANTS {
+        if self.present.len() >= MAX_PARTICIPANTS {
             return Err(TooMany);
         }
-        let sid: Arc<str> = info.sid.as_str().into();
-        let identity = self.name(&info.identity);
-        self.identities.insert(sid.clone(), identity.clone());
-        Ok(Some(Event::ParticipantJoined { identity, sid }))
+        let (identity, sid) = (self.name(&info.identity), Arc::<str>::from(sid));
+        self.present.insert(identity.clone(), sid.clone());
+        Ok([left, Some(Event::ParticipantJoined { identity, sid })])
     }
 
     /// Whether a reliable packet is new. A sender numbers its packets from 1, and the channel
@@ -61,10 +77,8 @@ impl Roster {
             return new;
         }
         if self.sequences.len() >= MAX_SENDERS {
-            let identities = &self.identities;
-            self.sequences.retain(|sid, _| {
-                std::str::from_utf8(sid).is_ok_and(|sid| identities.contains_key(sid))
-            });
+            let present: HashSet<&[u8]> = self.present.values().map(|sid| sid.as_bytes()).collect();
+            self.sequences.retain(|sid, _| present.contains(&sid[..]));
         }
         // The key is copied, or it would hold on to the packet that it was read from.
         self.sequences.insert(Bytes::copy_from_slice(sid), sequence);
@@ -100,46 +114,68 @@ const MAX_NAMES: usize = 1_024;
 mod tests {
     use super::*;
 
-    fn info(sid: &str, state: State) -> ParticipantInfo {
-        let identity = format!("id-{sid}");
+    fn info(identity: &str, sid: &str, state: State) -> ParticipantInfo {
+        let (identity, sid, state) = (identity.into(), sid.into(), state as i32);
         ParticipantInfo {
-            sid: sid.into(),
             identity,
-            state: state as i32,
+            sid,
+            state,
             ..Default::default()
+        }
+    }
+
+    fn joined(identity: &str, sid: &str) -> Option<Event> {
+        Some(Event::ParticipantJoined {
+            identity: identity.into(),
+            sid: sid.into(),
+        })
+    }
+
+    fn left(identity: &str, sid: &str) -> Option<Event> {
+        Some(Event::ParticipantLeft {
+            identity: identity.into(),
+            sid: sid.into(),
+        })
+    }
+
+    fn check(updates: &[(&str, &str, State, Changes)]) {
+        let mut roster = Roster::new("PA_me".into());
+        for (identity, sid, state, expected) in updates {
+            let changes = roster.update(&info(identity, sid, *state)).unwrap();
+            assert_eq!(&changes, expected, "{identity} {sid} {state:?}");
         }
     }
 
     #[test]
     fn a_participant_joins_and_leaves_once() {
-        let mut roster = Roster::new("PA_me".into());
-        let joined = roster.update(&info("PA_1", State::Joined)).unwrap();
-        let event = Event::ParticipantJoined {
-            identity: "id-PA_1".into(),
-            sid: "PA_1".into(),
-        };
-        assert_eq!(joined, Some(event));
-        assert_eq!(roster.update(&info("PA_1", State::Active)).unwrap(), None);
-        let left = roster.update(&info("PA_1", State::Disconnected)).unwrap();
-        let event = Event::ParticipantLeft {
-            identity: "id-PA_1".into(),
-            sid: "PA_1".into(),
-        };
-        assert_eq!(left, Some(event));
-        assert_eq!(
-            roster.update(&info("PA_1", State::Disconnected)).unwrap(),
-            None
-        );
-        assert_eq!(roster.update(&info("PA_me", State::Active)).unwrap(), None);
+        check(&[
+            ("a", "1", State::Joined, [None, joined("a", "1")]),
+            ("a", "1", State::Active, [None, None]),
+            ("a", "1", State::Disconnected, [left("a", "1"), None]),
+            ("a", "1", State::Disconnected, [None, None]),
+            ("me", "PA_me", State::Active, [None, None]),
+        ]);
+    }
+
+    #[test]
+    fn a_new_session_of_an_identity_ends_the_old_one_whether_that_is_reported_or_not() {
+        check(&[
+            ("a", "1", State::Active, [None, joined("a", "1")]),
+            ("a", "2", State::Active, [left("a", "1"), joined("a", "2")]),
+            ("a", "1", State::Disconnected, [None, None]),
+            ("a", "2", State::Disconnected, [left("a", "2"), None]),
+        ]);
     }
 
     #[test]
     fn the_number_of_participants_is_bounded() {
         let mut roster = Roster::new("PA_me".into());
         for i in 0..MAX_PARTICIPANTS {
-            assert!(roster.update(&info(&i.to_string(), State::Active)).is_ok());
+            let i = i.to_string();
+            assert!(roster.update(&info(&i, &i, State::Active)).is_ok());
         }
-        assert!(roster.update(&info("one-more", State::Active)).is_err());
+        assert!(roster.update(&info("0", "again", State::Active)).is_ok());
+        assert!(roster.update(&info("more", "more", State::Active)).is_err());
     }
 
     #[test]

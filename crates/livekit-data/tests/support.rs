@@ -11,14 +11,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-pub const KEY: &str = "devkey";
-pub const SECRET: &str = "secretsecretsecretsecretsecretsecret";
+pub(crate) const KEY: &str = "devkey";
+pub(crate) const SECRET: &str = "secretsecretsecretsecretsecretsecret";
 
 /// How long a test waits for anything that has to happen.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A server on free loopback ports; ends with the value.
-pub struct LiveKit {
+pub(crate) struct LiveKit {
     process: Mutex<Child>,
     port: u16,
     directory: tempfile::TempDir,
@@ -26,7 +26,7 @@ pub struct LiveKit {
 
 impl LiveKit {
     /// The server that the tests of one file share; it lives as long as one of them uses it.
-    pub fn shared() -> Arc<LiveKit> {
+    pub(crate) fn shared() -> Arc<LiveKit> {
         static SHARED: Mutex<Weak<LiveKit>> = Mutex::new(Weak::new());
         let mut shared = SHARED
             .lock()
@@ -38,7 +38,7 @@ impl LiveKit {
         })
     }
 
-    pub fn start(auto_create: bool) -> LiveKit {
+    pub(crate) fn start(auto_create: bool) -> LiveKit {
         // Between finding a port free and using it another process may take it.
         for _ in 0..2 {
             let server = LiveKit::spawn(auto_create);
@@ -82,25 +82,25 @@ impl LiveKit {
         std::fs::read_to_string(self.directory.path().join("livekit.log")).unwrap_or_default()
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
     }
 
-    pub fn rooms(&self) -> RoomClient {
+    pub(crate) fn rooms(&self) -> RoomClient {
         RoomClient::with_api_key(&format!("http://127.0.0.1:{}", self.port), KEY, SECRET)
     }
 
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let mut process = self.process.lock().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
-    pub fn options(&self, room: &str, identity: &str) -> ConnectOptions {
+    pub(crate) fn options(&self, room: &str, identity: &str) -> ConnectOptions {
         ConnectOptions::new(self.url(), token(room, identity))
     }
 
-    pub async fn join(&self, room: &str, identity: &str) -> (Participant, Events) {
+    pub(crate) async fn join(&self, room: &str, identity: &str) -> (Participant, Events) {
         Participant::connect(self.options(room, identity))
             .await
             .expect("joins")
@@ -132,7 +132,7 @@ impl Drop for LiveKit {
     }
 }
 
-pub fn grants(room: &str) -> VideoGrants {
+pub(crate) fn grants(room: &str) -> VideoGrants {
     VideoGrants {
         room_join: true,
         room: room.into(),
@@ -140,7 +140,7 @@ pub fn grants(room: &str) -> VideoGrants {
     }
 }
 
-pub fn token(room: &str, identity: &str) -> String {
+pub(crate) fn token(room: &str, identity: &str) -> String {
     let token = AccessToken::with_api_key(KEY, SECRET);
     token
         .with_identity(identity)
@@ -150,7 +150,10 @@ pub fn token(room: &str, identity: &str) -> String {
 }
 
 /// The next event for which `pick` gives something, within the deadline.
-pub async fn wait_for<T>(events: &mut Events, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+pub(crate) async fn wait_for<T>(
+    events: &mut Events,
+    mut pick: impl FnMut(&Event) -> Option<T>,
+) -> T {
     let wait = async {
         loop {
             let event = events.next().await.expect("the events go on");
@@ -164,7 +167,7 @@ pub async fn wait_for<T>(events: &mut Events, mut pick: impl FnMut(&Event) -> Op
         .expect("within the deadline")
 }
 
-pub async fn wait_for_join(events: &mut Events, identity: &str) -> Arc<str> {
+pub(crate) async fn wait_for_join(events: &mut Events, identity: &str) -> Arc<str> {
     wait_for(events, |event| match event {
         Event::ParticipantJoined {
             identity: joined,
@@ -175,7 +178,15 @@ pub async fn wait_for_join(events: &mut Events, identity: &str) -> Arc<str> {
     .await
 }
 
-pub async fn wait_for_close(events: &mut Events) -> CloseReason {
+pub(crate) async fn wait_for_leave(events: &mut Events) -> (Arc<str>, Arc<str>) {
+    wait_for(events, |event| match event {
+        Event::ParticipantLeft { identity, sid } => Some((identity.clone(), sid.clone())),
+        _ => None,
+    })
+    .await
+}
+
+pub(crate) async fn wait_for_close(events: &mut Events) -> CloseReason {
     wait_for(events, |event| match event {
         Event::Closed(reason) => Some(reason.clone()),
         _ => None,
@@ -184,7 +195,7 @@ pub async fn wait_for_close(events: &mut Events) -> CloseReason {
 }
 
 /// Two participants of one room that know of each other.
-pub async fn pair(server: &LiveKit, room: &str) -> [(Participant, Events); 2] {
+pub(crate) async fn pair(server: &LiveKit, room: &str) -> [(Participant, Events); 2] {
     let (alice, mut alice_events) = server.join(room, "alice").await;
     let (bob, mut bob_events) = server.join(room, "bob").await;
     wait_for_join(&mut alice_events, "bob").await;

@@ -4,6 +4,7 @@
 //! the log at its most verbose level, and the request holds the token.
 
 use super::ConnectError;
+use crate::CloseReason;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -165,6 +166,9 @@ impl Server {
         match status {
             401 | 403 => ConnectError::Unauthorized { server },
             404 if said.contains(ROOM_NOT_FOUND) => ConnectError::RoomNotFound { server },
+            500 if said.contains(JOIN_FAILED) => ConnectError::Refused {
+                reason: CloseReason::JoinFailed,
+            },
             _ => {
                 let said = if token.is_empty() {
                     said.into()
@@ -263,6 +267,10 @@ fn tls_config() -> io::Result<Arc<rustls::ClientConfig>> {
 /// `ErrRoomNotFound` in livekit-server's `pkg/service/errors.go`; a 404 without it means that
 /// the path is unknown.
 const ROOM_NOT_FOUND: &str = "requested room does not exist";
+
+/// What `readInitialResponse` in livekit-server's `pkg/service/rtcservice.go` says when the room
+/// would not take the participant.
+const JOIN_FAILED: &str = "connection closed by media";
 
 /// Head and body of an answer to the upgrade; LiveKit's are below 1 kB.
 const MAX_RESPONSE: usize = 16 * 1024;
