@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 /// Writes the generated code below `root`, the workspace's folder. With `check` it writes nothing
 /// and fails where what is committed differs from what would be written.
-pub fn run(root: &Path, check: bool) -> anyhow::Result<()> {
+pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
     let file = root.join("crates/protocol/src/generated/gameserver.v1.rs");
     let code = rust_messages(root)?;
     if check {

@@ -1,2 +1,258 @@
-//! Tasks.
-fn main() {}
+//! The project's tasks: `cargo xtask dev`, `test`, `build`, `lint`, `bench`, `generate`, `setup`.
+//!
+//! Each sets up what it needs on a bare machine, says what it does while it does it, and stops at
+//! the first failure with the command that mends it.
+
+mod bench;
+mod generate;
+mod module;
+mod setup;
+mod steps;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use steps::{Steps, run};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "The project's tasks",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build everything, start `gameserver dev`, and rebuild a game when its source changes.
+    Dev {
+        /// Passed on to `gameserver dev`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Build the games, the pages and target/release/gameserver.
+    Build,
+    /// Get what the tests need and run all of them: Rust, TypeScript, browser.
+    Test,
+    /// Formatting, lints, licences, generated code.
+    Lint,
+    /// Build one game, or all: `games/NAME` or a folder of your own, to target/games/NAME.wasm.
+    Game {
+        /// A name under games/, or a path. All of games/ where absent.
+        game: Option<PathBuf>,
+    },
+    /// Measure something; docs/performance.md says what.
+    Bench {
+        /// `latency` or `rooms`.
+        name: String,
+        /// Take under a minute.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Generate the code that comes from proto/.
+    Generate {
+        /// Fail when it is stale, and change nothing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Get what building and running need: LiveKit server, wasm target, npm packages.
+    Setup,
+}
+
+fn main() -> anyhow::Result<()> {
+    let root = root();
+    match Arguments::parse().task {
+        Task::Dev { arguments } => dev(&root, &arguments),
+        Task::Build => build(&root, &mut Steps::new(BUILD_STEPS)),
+        Task::Test => test(&root),
+        Task::Lint => lint(&root),
+        Task::Game { game: Some(game) } => {
+            let folder = if game.is_dir() {
+                game
+            } else {
+                root.join("games").join(game)
+            };
+            let file = module::build(&root, &folder, &root.join("target/games"))?;
+            println!("{}", file.display());
+            Ok(())
+        }
+        Task::Game { game: None } => games(&root),
+        Task::Bench { name, quick } => bench::run_bench(&root, &name, quick),
+        Task::Generate { check } => generate::run(&root, check),
+        Task::Setup => {
+            let mut steps = Steps::new(SETUP_STEPS);
+            setup::tools(&root, &mut steps)
+        }
+    }
+}
+
+/// Builds all, runs the server, and rebuilds games whose source changes until it ends.
+fn dev(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    build(root, &mut Steps::new(BUILD_STEPS))?;
+    let mut server = Command::new(root.join("target/release/gameserver"))
+        .arg("dev")
+        .args(["--games", "target/games"])
+        .args(arguments)
+        .current_dir(root)
+        .spawn()
+        .context("cannot start target/release/gameserver")?;
+    let mut seen = newest_sources(root);
+    // Ctrl-C reaches the server too, which then ends by itself, and so does this loop.
+    loop {
+        if let Some(status) = server.try_wait()? {
+            std::process::exit(status.code().unwrap_or(1));
+        }
+        std::thread::sleep(WATCH_INTERVAL);
+        let now = newest_sources(root);
+        for (folder, changed) in &now {
+            if seen.iter().any(|(f, c)| f == folder && c >= changed) {
+                continue;
+            }
+            eprintln!("{} changed; building it", folder.display());
+            match module::build(root, folder, &root.join("target/games")) {
+                Ok(_) => eprintln!("built; the next match plays it"),
+                Err(error) => {
+                    eprintln!("{error:#}\nthe games go on with the last module that built")
+                }
+            }
+        }
+        seen = now;
+    }
+}
+
+fn build(root: &Path, steps: &mut Steps) -> anyhow::Result<()> {
+    setup::tools(root, steps)?;
+    steps.next("building the games to WebAssembly");
+    games(root)?;
+    steps.next("building the pages");
+    run(npm(root).args(["run", "build"]))?;
+    steps.next("building the server (the first time takes some ten minutes)");
+    run(cargo(root).args(["build", "--release", "--package", "gameserver"]))?;
+    steps.done();
+    Ok(())
+}
+
+fn test(root: &Path) -> anyhow::Result<()> {
+    let mut steps = Steps::new(TEST_STEPS);
+    setup::tools(root, &mut steps)?;
+    setup::browser(&mut steps)?;
+    steps.next("building the games to WebAssembly");
+    games(root)?;
+    steps.next("building the pages, and their unit tests");
+    run(npm(root).args(["run", "build"]))?;
+    run(npm(root).args(["test"]))?;
+    steps.next("Rust tests, on the real LiveKit server");
+    let livekit = setup::livekit_server(root)?;
+    run(cargo(root)
+        .args(["test", "--workspace"])
+        .env("LIVEKIT_SERVER", &livekit))?;
+    steps.next("browser tests");
+    run(npm(root)
+        .args(["run", "e2e"])
+        .env("LIVEKIT_SERVER", &livekit)
+        .env("GAMESERVER_BIN", root.join("target/debug/gameserver"))
+        .env("CHROMIUM", setup::chromium()?))?;
+    steps.done();
+    Ok(())
+}
+
+fn lint(root: &Path) -> anyhow::Result<()> {
+    let mut steps = Steps::new(LINT_STEPS);
+    steps.next("formatting");
+    run(cargo(root).args(["fmt", "--all", "--check"]))?;
+    steps.next("licences and sources of the dependencies");
+    setup::cargo_deny()?;
+    run(cargo(root).args([
+        "deny",
+        "--all-features",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))?;
+    steps.next("npm packages");
+    setup::npm_packages(root)?;
+    steps.next("TypeScript: types, lints, formatting, generated code");
+    run(npm(root).args(["run", "lint"]))?;
+    run(npm(root).args(["run", "gen:check"]))?;
+    steps.next("Rust lints");
+    run(cargo(root).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+    steps.done();
+    Ok(())
+}
+
+fn games(root: &Path) -> anyhow::Result<()> {
+    for folder in game_folders(root)? {
+        module::build(root, &folder, &root.join("target/games"))?;
+    }
+    Ok(())
+}
+
+fn game_folders(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let games = root.join("games");
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(&games)
+        .with_context(|| format!("cannot list {}", games.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|folder| folder.join("Cargo.toml").is_file())
+        .collect();
+    folders.sort();
+    Ok(folders)
+}
+
+/// When each game's source last changed.
+fn newest_sources(root: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
+    let newest = |folder: &Path| {
+        let files = std::fs::read_dir(folder.join("src"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let manifest = std::fs::metadata(folder.join("Cargo.toml")).into_iter();
+        files
+            .filter_map(|file| file.metadata().ok())
+            .chain(manifest)
+            .filter_map(|m| m.modified().ok())
+            .max()
+    };
+    let folders = game_folders(root).unwrap_or_default();
+    folders
+        .into_iter()
+        .filter_map(|f| newest(&f).map(|at| (f, at)))
+        .collect()
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+fn npm(root: &Path) -> Command {
+    let mut command = Command::new("npm");
+    command.current_dir(root.join("web"));
+    command
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent()
+        .expect("xtask is a folder of the workspace")
+        .to_owned()
+}
+
+const SETUP_STEPS: u32 = 3;
+const BUILD_STEPS: u32 = SETUP_STEPS + 3;
+const TEST_STEPS: u32 = SETUP_STEPS + 5;
+const LINT_STEPS: u32 = 5;
+const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);

@@ -14,7 +14,7 @@ use serde_json::Value;
 ///
 /// All games share `root/target/module`, so that what they have in common is built once. The
 /// WebAssembly target is rustup's where it is installed or can be had, else Debian's.
-pub fn build(root: &Path, game_dir: &Path, out_dir: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(root: &Path, game_dir: &Path, out_dir: &Path) -> anyhow::Result<PathBuf> {
     let game_dir = game_dir
         .canonicalize()
         .with_context(|| format!("no game in {}: no such folder", game_dir.display()))?;
@@ -50,6 +50,15 @@ pub fn build(root: &Path, game_dir: &Path, out_dir: &Path) -> anyhow::Result<Pat
         )
     })?;
     replace(&module, out_dir, &name)
+}
+
+/// Gets what [`build`] needs: rustup's target, or Debian's compiler and library.
+pub(crate) fn toolchain(root: &Path) -> anyhow::Result<()> {
+    let there = has_target(root) || Path::new(DEBIAN_STD).exists();
+    if there || (add_target(root) && has_target(root)) {
+        return Ok(());
+    }
+    crate::setup::debian_packages(&["rustc-web", "rust-web-src"])
 }
 
 /// Where the standard library for the target comes from.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use gs_matchmaker::{Member, Mode, ProposedMatch, Rules, WaitingTicket, match_batch};
 use gs_store::{FormMatch, Match, NewMatch, NewSlot, StoreError, StoreResult};
 use livekit_rooms::RoomError;
@@ -25,6 +26,7 @@ pub(crate) async fn run(shared: Shared) {
         shared,
         places: Arc::new(Semaphore::new(MAX_PLACING)),
         placing: JoinSet::new(),
+        tidied_at: None,
     };
     loop {
         changes.mark_unchanged();
@@ -44,6 +46,8 @@ struct Placement {
     places: Arc<Semaphore>,
     /// Rooms being made; they end with this.
     placing: JoinSet<()>,
+    /// When expired sessions were forgotten last.
+    tidied_at: Option<DateTime<Utc>>,
 }
 
 impl Placement {
@@ -55,6 +59,10 @@ impl Placement {
         store
             .expire_tickets(now - settings.ticket_silence, now)
             .await?;
+        if self.tidied_at.is_none_or(|at| now - at > TIDY_INTERVAL) {
+            store.forget_expired_sessions(now).await?;
+            self.tidied_at = Some(now);
+        }
         for overdue in store
             .overdue_matches(now - settings.authority_deadline)
             .await?
@@ -213,6 +221,8 @@ fn reason(error: &RoomError) -> &'static str {
 
 /// How late a change may be seen that another process made, and how exact the deadlines are.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often expired sessions are forgotten; they are refused anyway.
+const TIDY_INTERVAL: TimeDelta = TimeDelta::hours(1);
 /// Most tickets of a game that one round looks at.
 const MAX_BATCH: u32 = 2_000;
 /// Most rooms being made at once: LiveKit takes a few milliseconds for each.

@@ -1,9 +1,12 @@
 //! Whole matches over a real LiveKit server, with the embedded store.
 
+// Clippy allows it in tests, but not in the functions beside them.
+#![allow(clippy::unwrap_used)]
+
 #[allow(dead_code, reason = "the room's own tests use the rest")]
 #[path = "../src/room/tests/game.rs"]
 mod game;
-#[path = "../../livekit-data/tests/support/livekit.rs"]
+#[path = "support/livekit.rs"]
 mod support;
 
 use std::sync::Arc;
@@ -154,13 +157,18 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let mut player = tokio::time::timeout(DEADLINE, join).await.expect("the room is back");
+        let mut player = tokio::time::timeout(DEADLINE, join)
+            .await
+            .expect("the room is back");
         support::wait_for_join(&mut player.events, gs_protocol::AUTHORITY_IDENTITY).await;
         player
     }
 
     async fn try_player(&self, id: Uuid, room: &str) -> Result<Player, ConnectError> {
-        let token = self.tokens.player_token(&id.to_string(), "name", room).unwrap();
+        let token = self
+            .tokens
+            .player_token(&id.to_string(), "name", room)
+            .unwrap();
         let options = ConnectOptions::new(self.livekit.url(), token.token);
         let (participant, events) = Participant::connect(options).await?;
         let participant = Arc::new(participant);
@@ -181,7 +189,11 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(16)).await;
             }
         }));
-        Ok(Player { participant, events, _beating: beating.drop_guard() })
+        Ok(Player {
+            participant,
+            events,
+            _beating: beating.drop_guard(),
+        })
     }
 
     async fn wait_for_match(&self, id: Uuid, done: impl Fn(&Match) -> bool) -> Match {

@@ -1,4 +1,5 @@
 //! Packets between two participants, through a real server.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support.rs"]
 mod support;

@@ -1,4 +1,5 @@
 //! Packets to some of a room only.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support.rs"]
 mod support;

@@ -1,4 +1,5 @@
 //! Joins that fail, each with its own error.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support.rs"]
 mod support;

@@ -1,4 +1,5 @@
 //! Joining a room on a real server, and who is seen there.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support.rs"]
 mod support;

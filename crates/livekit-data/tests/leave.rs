@@ -1,4 +1,5 @@
 //! Every way that a stay in a room ends.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support.rs"]
 mod support;

@@ -1,4 +1,5 @@
 //! The state machine alone: no socket, no server, and time as the test wants it.
+#![allow(clippy::unwrap_used)]
 
 use livekit_data::{CloseReason, Connection, Event};
 use livekit_protocol as proto;

@@ -1,4 +1,5 @@
 //! The largest packets that a real server carries, and larger ones.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support.rs"]
 mod support;

@@ -12,7 +12,8 @@ use uuid::Uuid;
 /// Proposes as many matches as the waiting tickets of one game allow, first come first served
 /// among those of the same mode and code.
 ///
-/// A match takes exactly [`Mode::players`] tickets. Tickets of a mode that has no rule are left
+/// A match takes exactly [`Mode::players`] tickets, and a private one at least two: whoever gives a
+/// code waits for a friend, also where the game can be played alone. Tickets of a mode that has no rule are left
 /// alone, as are those that are not queued yet at `now` and all but the first of a player.
 pub fn match_batch(
     tickets: &[WaitingTicket],
@@ -32,11 +33,12 @@ pub fn match_batch(
             .push(ticket);
     }
     let mut proposals = Vec::new();
-    for ((mode, _), group) in groups {
+    for ((mode, code), group) in groups {
         let Some(mode) = rules.modes.iter().find(|m| m.name == mode) else {
             continue;
         };
-        for members in group.chunks_exact(usize::from(mode.players.max(1))) {
+        let least = if code.is_some() { 2 } else { 1 };
+        for members in group.chunks_exact(usize::from(mode.players.max(least))) {
             proposals.push(ProposedMatch {
                 mode: mode.name.clone(),
                 members: assign_teams(members, mode.teams),
@@ -176,6 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn a_private_match_waits_for_a_friend_where_one_could_play_alone() {
+        let alone = [ticket(1, "duel", None), ticket(2, "duel", Some("tea"))];
+        assert_eq!(ids(&match_batch(&alone, &rules(1, 0), at(9))), [[1]]);
+        let friends = [
+            ticket(2, "duel", Some("tea")),
+            ticket(3, "duel", Some("tea")),
+        ];
+        assert_eq!(ids(&match_batch(&friends, &rules(1, 0), at(9))), [[2, 3]]);
+    }
+
+    #[test]
     fn teams_are_dealt_out_evenly() {
         let waiting: Vec<_> = (1..=5).map(|n| ticket(n, "duel", None)).collect();
         let proposals = match_batch(&waiting, &rules(5, 2), at(9));
@@ -218,7 +231,9 @@ mod tests {
             let proposals = match_batch(&waiting, &rules(players, teams), at(now));
             let mut seen = HashSet::new();
             for proposal in &proposals {
-                prop_assert_eq!(proposal.members.len(), usize::from(players));
+                let code = waiting.iter().find(|t| t.ticket_id == proposal.members[0].ticket_id);
+                let least = if code.unwrap().code.is_some() { 2 } else { 1 };
+                prop_assert_eq!(proposal.members.len(), usize::from(players.max(least)));
                 let mut codes = HashSet::new();
                 for member in &proposal.members {
                     prop_assert!(seen.insert(member.player_id), "{} plays twice", member.player_id);
@@ -248,8 +263,9 @@ mod tests {
                     left.entry((&ticket.mode, &ticket.code)).or_default().insert(ticket.player_id);
                 }
             }
-            for group in left.values() {
-                prop_assert!(group.len() < usize::from(players));
+            for ((_, code), group) in left {
+                let least = if code.is_some() { 2 } else { 1 };
+                prop_assert!(group.len() < usize::from(players.max(least)));
             }
         }
 

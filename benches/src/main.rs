@@ -1,0 +1,49 @@
+//! Measures the whole server. `cargo xtask bench NAME [--quick]` builds what is needed and runs
+//! this; `docs/performance.md` has the figures.
+
+mod bot;
+mod latency;
+mod report;
+mod rooms;
+mod server;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use gs_engine::schema::Schema;
+use gs_sandbox::{Limits, Sandbox};
+
+#[derive(Parser)]
+struct Arguments {
+    bench: Bench,
+    /// Take under a minute.
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Bench {
+    Latency,
+    Rooms,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok()
+        .context("a TLS provider is installed already")?;
+    let module = server::root().join("target/games/arena.wasm");
+    let bytes = std::fs::read(&module)
+        .with_context(|| format!("{}: run `cargo xtask build`", module.display()))?;
+    let module = Sandbox::new(Limits::default())?.compile(bytes)?;
+    let schema = Arc::new(Schema::new(module.manifest())?);
+    let report = match arguments.bench {
+        Bench::Latency => latency::run(arguments.quick, schema).await?,
+        Bench::Rooms => rooms::run(arguments.quick, schema).await?,
+    };
+    report.print();
+    Ok(())
+}

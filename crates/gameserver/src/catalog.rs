@@ -1,0 +1,236 @@
+//! The games that are served, and their modules, which are read again when they are rebuilt.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use axum::body::Bytes;
+use gs_api::{GameCatalog, GameInfo, GameMode};
+use gs_authority::{LoadError, LoadedGame, Modules};
+use gs_sandbox::{GameModule, Sandbox};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{GameConfig, is_game_id};
+
+/// Games by id. Cheap to ask; modules are compiled when their file changes.
+pub(crate) struct Catalog {
+    sandbox: Sandbox,
+    configured: BTreeMap<String, GameConfig>,
+    /// Every `.wasm` in it is a game, by its file's name.
+    folder: Option<PathBuf>,
+    games: RwLock<BTreeMap<String, Game>>,
+}
+
+struct Game {
+    info: Arc<GameInfo>,
+    /// The current module first, then those that matches under way may still play.
+    modules: VecDeque<GameModule>,
+}
+
+/// What a module's file looked like when it was read last.
+type Seen = BTreeMap<PathBuf, (SystemTime, u64)>;
+
+impl Catalog {
+    /// Reads all modules. One that is configured and refused is an error; one that lies in the
+    /// folder and is refused is left out, with a line in the log.
+    pub(crate) fn load(
+        sandbox: Sandbox,
+        configured: BTreeMap<String, GameConfig>,
+        folder: Option<PathBuf>,
+    ) -> anyhow::Result<(Self, Watch)> {
+        let catalog = Self {
+            sandbox,
+            configured,
+            folder,
+            games: RwLock::default(),
+        };
+        let mut seen = Seen::new();
+        for (id, game) in catalog.wanted() {
+            seen.insert(game.module.clone(), stamp(&game.module));
+            if let Err(error) = catalog.read(&id, &game) {
+                if catalog.configured.contains_key(&id) {
+                    return Err(error.context(format!("games.{id}.module")));
+                }
+                tracing::error!(game = id, "left out: {error:#}");
+            }
+        }
+        Ok((catalog, Watch { seen }))
+    }
+
+    /// How many games are served.
+    pub(crate) fn len(&self) -> usize {
+        self.games
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    fn find(&self, game: &str, sha256: &str) -> Option<GameModule> {
+        let games = self.games.read().unwrap_or_else(PoisonError::into_inner);
+        let mut modules = games.get(game)?.modules.iter();
+        modules.find(|module| module.sha256() == sha256).cloned()
+    }
+
+    fn wanted(&self) -> BTreeMap<String, GameConfig> {
+        let mut wanted = BTreeMap::new();
+        let files = self
+            .folder
+            .iter()
+            .flat_map(|f| std::fs::read_dir(f).into_iter().flatten().flatten());
+        for module in files.map(|file| file.path()) {
+            let id = module
+                .file_stem()
+                .and_then(|s| s.to_str())
+                .unwrap_or_default()
+                .to_owned();
+            if module.extension().is_some_and(|e| e == "wasm") && is_game_id(&id) {
+                let options = serde_json::json!({});
+                wanted.insert(
+                    id,
+                    GameConfig {
+                        module,
+                        players: None,
+                        options,
+                    },
+                );
+            }
+        }
+        wanted.extend(self.configured.clone());
+        wanted
+    }
+
+    fn read(&self, id: &str, game: &GameConfig) -> anyhow::Result<()> {
+        use anyhow::Context;
+        let bytes =
+            std::fs::read(&game.module).with_context(|| game.module.display().to_string())?;
+        let module = self
+            .sandbox
+            .compile(bytes)
+            .with_context(|| game.module.display().to_string())?;
+        let info = Arc::new(describe(id, game, &module)?);
+        let mut games = self.games.write().unwrap_or_else(PoisonError::into_inner);
+        let mut modules = games.remove(id).map(|g| g.modules).unwrap_or_default();
+        modules.retain(|m| m.sha256() != module.sha256());
+        modules.push_front(module);
+        modules.truncate(MODULES_KEPT);
+        games.insert(id.to_owned(), Game { info, modules });
+        Ok(())
+    }
+}
+
+/// Notices modules that were rebuilt, added or removed.
+pub(crate) struct Watch {
+    seen: Seen,
+}
+
+impl Watch {
+    /// Looks at the files twice a second until `shutdown`.
+    pub(crate) async fn run(mut self, catalog: Arc<Catalog>, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            let catalog = catalog.clone();
+            // Compiling takes up to a second, which must not hold up a request.
+            let look = tokio::task::spawn_blocking(move || {
+                self.look(&catalog);
+                self
+            });
+            match look.await {
+                Ok(watch) => self = watch,
+                Err(error) => return tracing::error!(%error, "modules are no longer watched"),
+            }
+        }
+    }
+
+    fn look(&mut self, catalog: &Catalog) {
+        for (id, game) in catalog.wanted() {
+            let now = stamp(&game.module);
+            if self.seen.insert(game.module.clone(), now) == Some(now) {
+                continue;
+            }
+            match catalog.read(&id, &game) {
+                Ok(()) => {
+                    tracing::info!(game = id, "the module was rebuilt; the next match plays it")
+                }
+                Err(error) => {
+                    tracing::error!(
+                        game = id,
+                        "the rebuilt module is refused, the old one stays: {error:#}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl GameCatalog for Catalog {
+    fn games(&self) -> Vec<Arc<GameInfo>> {
+        let games = self.games.read().unwrap_or_else(PoisonError::into_inner);
+        games.values().map(|game| game.info.clone()).collect()
+    }
+
+    fn game(&self, id: &str) -> Option<Arc<GameInfo>> {
+        let games = self.games.read().unwrap_or_else(PoisonError::into_inner);
+        games.get(id).map(|game| game.info.clone())
+    }
+
+    fn module(&self, game: &str, sha256: &str) -> Option<Bytes> {
+        Some(Bytes::from_owner(self.find(game, sha256)?.bytes()))
+    }
+}
+
+impl Modules for Catalog {
+    fn load(&self, game: &str, sha256: &str) -> Result<LoadedGame, LoadError> {
+        let Some(module) = self.find(game, sha256) else {
+            return Err(LoadError::Unknown {
+                game: game.to_owned(),
+                sha256: sha256.to_owned(),
+            });
+        };
+        Ok(LoadedGame::of_module(&module)?)
+    }
+}
+
+fn describe(id: &str, game: &GameConfig, module: &GameModule) -> anyhow::Result<GameInfo> {
+    let manifest = module.manifest();
+    let players = game.players.unwrap_or(manifest.min_players);
+    if !(manifest.min_players..=manifest.max_players).contains(&players) {
+        anyhow::bail!(
+            "`players: {players}` is not for this game: it takes {} to {}",
+            manifest.min_players,
+            manifest.max_players
+        );
+    }
+    Ok(GameInfo {
+        id: id.to_owned(),
+        title: manifest.title.clone(),
+        version: manifest.version.clone(),
+        abi: gs_engine::abi::ABI_VERSION.unsigned_abs(),
+        tick_rate: manifest.tick_rate,
+        min_players: manifest.min_players,
+        max_players: manifest.max_players,
+        teams: manifest.teams,
+        modes: vec![GameMode {
+            name: "default".to_owned(),
+            players,
+        }],
+        module_sha256: module.sha256().to_owned(),
+        module_bytes: module.bytes().len(),
+        manifest: serde_json::from_str(module.manifest_json())?,
+        options: game.options.to_string(),
+    })
+}
+
+fn stamp(file: &Path) -> (SystemTime, u64) {
+    let Ok(metadata) = file.metadata() else {
+        return (SystemTime::UNIX_EPOCH, 0);
+    };
+    (
+        metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        metadata.len(),
+    )
+}
+
+/// The current module and three before it: matches under way play the one that they began with.
+const MODULES_KEPT: usize = 4;
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);

@@ -1,0 +1,554 @@
+//! `config.yaml`: one struct a concern, `${ENV}` in any scalar, errors that name the line.
+//!
+//! | key | default | meaning |
+//! |---|---|---|
+//! | `server.http_port` | 8080 | port of the HTTP API, 1–65535 |
+//! | `server.sign_ins_per_minute` | 60 | calls that sign somebody in, from one address, 1–60,000 |
+//! | `livekit.host`, `.api_key`, `.api_secret` | – | the LiveKit server; `gameserver dev` runs its own where this is absent |
+//! | `database.url`, `redis.url` | – | not used by `gameserver dev`, which has an embedded store |
+//! | `game.default_tick_rate` | 60 | ticks a second for a module that leaves it open, 1–120 |
+//! | `game.authority_mode` | `full` | how the server holds authority over a match |
+//! | `games.ID.module` | – | path of the game's `.wasm`, relative to the configuration file |
+//! | `games.ID.players` | the module's minimum | players of a quick match |
+//! | `games.ID.authority_mode` | `game.authority_mode` | the same for one game |
+//! | `games.ID.options` | `{}` | passed to the module as its options |
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use gs_authority::AuthorityMode;
+use gs_authority::mode::ModeError;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+/// What a process runs with, every value checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    /// Port of the HTTP API.
+    pub(crate) http_port: u16,
+    /// Calls that sign somebody in, from one address.
+    pub(crate) sign_ins_per_minute: u32,
+    /// The LiveKit server; absent where the process runs its own.
+    pub(crate) livekit: Option<LiveKitConfig>,
+    /// Ticks a second for a module that leaves it open.
+    pub(crate) default_tick_rate: u32,
+    /// The games by id.
+    pub(crate) games: BTreeMap<String, GameConfig>,
+    /// Sections that are present but that `gameserver dev` does not use.
+    pub(crate) unused_by_dev: Vec<&'static str>,
+}
+
+/// A LiveKit server and the key to it.
+#[derive(Clone, PartialEq)]
+pub(crate) struct LiveKitConfig {
+    /// `http(s)://` or `ws(s)://` address.
+    pub(crate) host: String,
+    /// Name of the key.
+    pub(crate) api_key: String,
+    /// The key's secret.
+    pub(crate) api_secret: String,
+}
+
+impl std::fmt::Debug for LiveKitConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveKitConfig")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One game that is served.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GameConfig {
+    /// Its module.
+    pub(crate) module: PathBuf,
+    /// Players of a quick match; the module's minimum where absent.
+    pub(crate) players: Option<u8>,
+    /// The game's own options, a JSON object.
+    pub(crate) options: serde_json::Value,
+}
+
+/// Why a configuration was refused; reads `FILE:LINE: KEY: what is wrong and what to do`.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("{file}{}: {message}", .line.map(|l| format!(":{l}")).unwrap_or_default())]
+pub(crate) struct ConfigError {
+    /// The file.
+    pub(crate) file: String,
+    /// Its line, from 1.
+    pub(crate) line: Option<u64>,
+    /// The key, what is wrong, and what to do.
+    pub(crate) message: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http_port: DEFAULT_HTTP_PORT,
+            sign_ins_per_minute: DEFAULT_SIGN_INS_PER_MINUTE,
+            livekit: None,
+            default_tick_rate: DEFAULT_TICK_RATE,
+            games: BTreeMap::new(),
+            unused_by_dev: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file, with `${NAME}` from the process's environment.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError {
+            file: file.clone(),
+            line: None,
+            message: format!("cannot be read ({e}); give an existing file with --config"),
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, &file, folder, &|name| std::env::var(name).ok())
+    }
+
+    /// Checks the text of a configuration. `env` answers `${NAME}`; modules' paths are relative
+    /// to `folder`.
+    pub(crate) fn parse(
+        text: &str,
+        file: &str,
+        folder: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let options = serde_saphyr::options! { with_snippet: false };
+        let document: Document =
+            serde_saphyr::from_str_with_options(text, options).map_err(|e| ConfigError {
+                file: file.to_owned(),
+                line: e.location().map(|l| l.line()),
+                message: first_line(&e.to_string()),
+            })?;
+        Reader { file, folder, env }.config(document)
+    }
+}
+
+impl Config {
+    /// What would be used, for people; without secrets.
+    pub(crate) fn summary(&self) -> String {
+        let mut lines = vec![format!("HTTP on port {}", self.http_port)];
+        lines.push(match &self.livekit {
+            Some(livekit) => format!("LiveKit at {}", livekit.host),
+            None => "LiveKit: none given, `gameserver dev` runs its own".to_owned(),
+        });
+        for (id, game) in &self.games {
+            lines.push(format!("game {id}: {}", game.module.display()));
+        }
+        if self.games.is_empty() {
+            lines.push("games: none given, `gameserver dev` serves target/games".to_owned());
+        }
+        for section in &self.unused_by_dev {
+            lines.push(format!("{section}: not used by `gameserver dev`"));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+/// The file as written: scalars are text until `${NAME}` is filled in.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    server: Option<ServerSection>,
+    livekit: Option<LiveKitSection>,
+    database: Option<UrlSection>,
+    redis: Option<UrlSection>,
+    game: Option<GameSection>,
+    games: Option<BTreeMap<String, Spanned<GameEntry>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServerSection {
+    http_port: Option<Spanned<String>>,
+    sign_ins_per_minute: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LiveKitSection {
+    host: Spanned<String>,
+    api_key: Spanned<String>,
+    api_secret: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UrlSection {
+    url: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GameSection {
+    default_tick_rate: Option<Spanned<String>>,
+    authority_mode: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GameEntry {
+    module: Spanned<String>,
+    players: Option<Spanned<String>>,
+    authority_mode: Option<Spanned<String>>,
+    options: Option<serde_json::Value>,
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    folder: &'a Path,
+    env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Reader<'_> {
+    fn config(&self, document: Document) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        if let Some(server) = document.server {
+            if let Some(port) = server.http_port {
+                config.http_port = self.number(
+                    "server.http_port",
+                    &port,
+                    1,
+                    u16::MAX,
+                    "a port from 1 to 65535",
+                )?;
+            }
+            if let Some(rate) = server.sign_ins_per_minute {
+                let (key, expected) = ("server.sign_ins_per_minute", "calls from 1 to 60000");
+                config.sign_ins_per_minute =
+                    self.number(key, &rate, 1, MAX_SIGN_INS_PER_MINUTE, expected)?;
+            }
+        }
+        if let Some(section) = document.livekit {
+            config.livekit = Some(self.livekit(&section)?);
+        }
+        for (name, section) in [("database", &document.database), ("redis", &document.redis)] {
+            if let Some(section) = section {
+                self.text(&format!("{name}.url"), &section.url)?;
+                config.unused_by_dev.push(name);
+            }
+        }
+        if let Some(game) = document.game {
+            if let Some(rate) = game.default_tick_rate {
+                config.default_tick_rate = self.number(
+                    "game.default_tick_rate",
+                    &rate,
+                    1,
+                    gs_engine::manifest::MAX_TICK_RATE,
+                    "ticks a second from 1 to 120",
+                )?;
+            }
+            if let Some(mode) = game.authority_mode {
+                self.mode("game.authority_mode", &mode)?;
+            }
+        }
+        for (id, entry) in document.games.unwrap_or_default() {
+            let game = self.game(&id, &entry)?;
+            config.games.insert(id, game);
+        }
+        Ok(config)
+    }
+
+    fn livekit(&self, section: &LiveKitSection) -> Result<LiveKitConfig, ConfigError> {
+        let host = self.text("livekit.host", &section.host)?;
+        if !["http://", "https://", "ws://", "wss://"]
+            .iter()
+            .any(|s| host.starts_with(s))
+        {
+            return Err(self.error(
+                &section.host,
+                "livekit.host",
+                "expected an address that starts with https://, http://, wss:// or ws://",
+            ));
+        }
+        let api_secret = self.text("livekit.api_secret", &section.api_secret)?;
+        if api_secret.len() < MIN_SECRET_BYTES {
+            return Err(self.error(
+                &section.api_secret,
+                "livekit.api_secret",
+                "expected at least 32 characters, as LiveKit itself does",
+            ));
+        }
+        Ok(LiveKitConfig {
+            host,
+            api_key: self.text("livekit.api_key", &section.api_key)?,
+            api_secret,
+        })
+    }
+
+    fn game(&self, id: &str, entry: &Spanned<GameEntry>) -> Result<GameConfig, ConfigError> {
+        let key = format!("games.{id}");
+        if !is_game_id(id) {
+            return Err(self.error(
+                entry,
+                &key,
+                "expected an id of 1 to 32 characters from a-z, 0-9 and -, starting with a letter",
+            ));
+        }
+        let game = &entry.value;
+        let module = self
+            .folder
+            .join(self.text(&format!("{key}.module"), &game.module)?);
+        if !module.is_file() {
+            return Err(self.error(
+                &game.module,
+                &format!("{key}.module"),
+                &format!(
+                    "no file at {}; build the game, or mend the path",
+                    module.display()
+                ),
+            ));
+        }
+        let players = match &game.players {
+            Some(players) => {
+                let max = gs_engine::manifest::MAX_SLOTS as u8;
+                Some(self.number(
+                    &format!("{key}.players"),
+                    players,
+                    1,
+                    max,
+                    "players from 1 to 64",
+                )?)
+            }
+            None => None,
+        };
+        if let Some(mode) = &game.authority_mode {
+            self.mode(&format!("{key}.authority_mode"), mode)?;
+        }
+        let options = game
+            .options
+            .clone()
+            .unwrap_or_else(|| serde_json::json!({}));
+        if !options.is_object() {
+            return Err(self.error(
+                entry,
+                &format!("{key}.options"),
+                "expected a mapping of names to values",
+            ));
+        }
+        Ok(GameConfig {
+            module,
+            players,
+            options,
+        })
+    }
+
+    fn mode(&self, key: &str, raw: &Spanned<String>) -> Result<AuthorityMode, ConfigError> {
+        let text = self.text(key, raw)?;
+        text.parse().map_err(|e: ModeError| self.error(raw, key, e))
+    }
+
+    fn number<T>(
+        &self,
+        key: &str,
+        raw: &Spanned<String>,
+        min: T,
+        max: T,
+        expected: &str,
+    ) -> Result<T, ConfigError>
+    where
+        T: FromStr + PartialOrd,
+    {
+        match self.text(key, raw)?.parse::<T>() {
+            Ok(value) if value >= min && value <= max => Ok(value),
+            _ => Err(self.error(
+                raw,
+                key,
+                &format!("expected {expected}, found `{}`", raw.value),
+            )),
+        }
+    }
+
+    /// Fills in `${NAME}` and `${NAME:-default}`; `$$` stands for one dollar sign.
+    fn text(&self, key: &str, raw: &Spanned<String>) -> Result<String, ConfigError> {
+        let mut out = String::new();
+        let mut rest = raw.value.as_str();
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix('$') {
+                out.push('$');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('{') {
+                let Some(end) = after.find('}') else {
+                    return Err(self.error(
+                        raw,
+                        key,
+                        "`${` without `}`; write ${NAME}, or $$ for a dollar sign",
+                    ));
+                };
+                let (name, default) = match after[..end].split_once(":-") {
+                    Some((name, default)) => (name, Some(default)),
+                    None => (&after[..end], None),
+                };
+                let value = (self.env)(name).filter(|v| !v.is_empty());
+                match value.as_deref().or(default) {
+                    Some(value) => out.push_str(value),
+                    None => {
+                        let message = format!(
+                            "the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
+                        );
+                        return Err(self.error(raw, key, &message));
+                    }
+                }
+                rest = &after[end + 1..];
+            } else {
+                out.push('$');
+            }
+        }
+        out.push_str(rest);
+        if out.is_empty() {
+            return Err(self.error(raw, key, "is empty; give a value, or leave the key out"));
+        }
+        Ok(out)
+    }
+
+    fn error<T>(&self, at: &Spanned<T>, key: &str, message: impl Display) -> ConfigError {
+        ConfigError {
+            file: self.file.to_owned(),
+            line: Some(at.defined.line()),
+            message: format!("{key}: {message}"),
+        }
+    }
+}
+
+/// Whether a game's id can be part of a room's name and of an address.
+pub(crate) fn is_game_id(id: &str) -> bool {
+    let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    id.len() <= 32 && id.starts_with(|c: char| c.is_ascii_lowercase()) && id.chars().all(valid)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+const DEFAULT_HTTP_PORT: u16 = 8080;
+const DEFAULT_TICK_RATE: u32 = 60;
+/// A household or a classroom behind one address; a guesser of passwords gets 3,600 an hour.
+const DEFAULT_SIGN_INS_PER_MINUTE: u32 = 60;
+/// For load tests: one a millisecond.
+const MAX_SIGN_INS_PER_MINUTE: u32 = 60_000;
+/// LiveKit refuses shorter secrets at its start.
+const MIN_SECRET_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let env = |name: &str| match name {
+            "KEY" => Some("devkey".to_owned()),
+            "SECRET" => Some("s".repeat(32)),
+            "PORT" => Some("9090".to_owned()),
+            "SHORT" => Some("hunter2".to_owned()),
+            _ => None,
+        };
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Config::parse(text, "config.yaml", folder, &env).map_err(|e| e.to_string())
+    }
+
+    fn refused(text: &str, expected: &str) {
+        let error = parse(text).expect_err("the configuration should be refused");
+        assert_eq!(error, expected, "for:\n{text}");
+    }
+
+    #[test]
+    fn the_specifications_keys_are_read_and_the_environment_is_filled_in() {
+        let config = parse(
+            "server:\n  http_port: ${PORT}\nlivekit:\n  host: \"https://example.test\"\n  \
+             api_key: \"${KEY}\"\n  api_secret: \"${SECRET}\"\ndatabase:\n  \
+             url: \"${DATABASE_URL:-postgres://localhost/x}\"\ngame:\n  default_tick_rate: 30\n  \
+             authority_mode: \"full\"\ngames:\n  arena:\n    module: Cargo.toml\n    players: 4\n    \
+             options: {match_seconds: 20}\n",
+        )
+        .unwrap();
+        assert_eq!(config.http_port, 9090);
+        assert_eq!(config.default_tick_rate, 30);
+        let livekit = config.livekit.unwrap();
+        assert_eq!(
+            (livekit.host.as_str(), livekit.api_key.as_str()),
+            ("https://example.test", "devkey")
+        );
+        assert_eq!(config.games["arena"].players, Some(4));
+        assert_eq!(config.games["arena"].options["match_seconds"], 20);
+        assert_eq!(config.unused_by_dev, ["database"]);
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(parse("\n").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn errors_name_the_line_the_key_and_the_fix() {
+        refused(
+            "server:\n  http_port: 80a\n",
+            "config.yaml:2: server.http_port: expected a port from 1 to 65535, found `80a`",
+        );
+        refused(
+            "server:\n  http_port: 0\n",
+            "config.yaml:2: server.http_port: expected a port from 1 to 65535, found `0`",
+        );
+        refused(
+            "database:\n  url: \"${NOPE}\"\n",
+            "config.yaml:2: database.url: the environment variable NOPE is not set; set it, or \
+             write ${NOPE:-default}",
+        );
+        refused(
+            "games:\n  arena:\n    module: nowhere.wasm\n",
+            &format!(
+                "config.yaml:3: games.arena.module: no file at {}/nowhere.wasm; build the game, \
+                 or mend the path",
+                env!("CARGO_MANIFEST_DIR")
+            ),
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_broken_yaml_name_their_line() {
+        let error = parse("server:\n  http_prot: 1\n").unwrap_err();
+        assert!(
+            error.starts_with("config.yaml:2: ") && error.contains("http_prot"),
+            "{error}"
+        );
+        let error = parse("server:\n  http_port: [1\n").unwrap_err();
+        assert!(error.starts_with("config.yaml:"), "{error}");
+        let error = parse("server: {}\nserver: {}\n").unwrap_err();
+        assert!(error.starts_with("config.yaml:2: "), "{error}");
+    }
+
+    #[test]
+    fn authority_modes_that_do_not_run_yet_are_refused() {
+        for mode in ["validated", "observer"] {
+            let error = parse(&format!("game:\n  authority_mode: {mode}\n")).unwrap_err();
+            assert!(
+                error.starts_with("config.yaml:2: game.authority_mode: "),
+                "{error}"
+            );
+            assert!(error.contains(mode) && error.contains("full"), "{error}");
+        }
+        assert!(
+            parse("game:\n  authority_mode: nonsense\n")
+                .unwrap_err()
+                .contains("nonsense")
+        );
+    }
+
+    #[test]
+    fn a_secret_is_in_no_error_and_in_no_debug_output() {
+        let text = "livekit:\n  host: http://h\n  api_key: k\n  api_secret: ${SHORT}\n";
+        let error = parse(text).unwrap_err();
+        assert!(
+            error.contains("livekit.api_secret") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let config = parse(&text.replace("SHORT", "SECRET")).unwrap();
+        assert!(!format!("{config:?}").contains("sss"));
+    }
+}

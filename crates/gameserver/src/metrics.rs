@@ -1,0 +1,85 @@
+//! `GET /metrics`: what the authority counts, as Prometheus text.
+
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use gs_authority::Authority;
+
+/// Serves the metrics beside the API.
+pub(crate) fn router(authority: Arc<Authority>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(authority)
+}
+
+async fn metrics(State(authority): State<Arc<Authority>>) -> impl IntoResponse {
+    let content_type = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    (content_type, text(&authority))
+}
+
+fn text(authority: &Authority) -> String {
+    let mut text = Text::default();
+    let rooms = authority.rooms();
+    text.one(
+        "gameserver_rooms",
+        "gauge",
+        "Matches that this process runs.",
+        rooms.len() as u64,
+    );
+    let stats = authority.tick_stats();
+    text.one(
+        "gameserver_ticks_total",
+        "counter",
+        "Ticks that ran.",
+        stats.ticks.load(Relaxed),
+    );
+    let skipped = stats.skipped.load(Relaxed);
+    text.one(
+        "gameserver_ticks_skipped_total",
+        "counter",
+        "Ticks given up because their room was behind.",
+        skipped,
+    );
+
+    let name = "gameserver_tick_lateness_seconds";
+    text.head(name, "histogram", "How late ticks started.");
+    let mut count = 0;
+    for (upper, up_to) in stats.lateness.cumulative() {
+        count = up_to;
+        text.line(
+            &format!("{name}_bucket{{le=\"{:e}\"}}", upper.as_secs_f64()),
+            up_to,
+        );
+    }
+    text.line(&format!("{name}_bucket{{le=\"+Inf\"}}"), count);
+    text.line(&format!("{name}_count"), count);
+    text.line(&format!("{name}_sum"), stats.lateness.sum().as_secs_f64());
+    text.0
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+        self.head(name, kind, help);
+        self.line(name, value);
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a string takes it");
+    }
+
+    fn line(&mut self, name: &str, value: impl Display) {
+        writeln!(self.0, "{name} {value}").expect("a string takes it");
+    }
+}

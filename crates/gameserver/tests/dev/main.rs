@@ -1,0 +1,169 @@
+//! `gameserver dev` as its user meets it: it gets ready, says what is wrong, and cleans up.
+
+mod support;
+
+use std::net::TcpListener;
+
+use rustix::process::{Signal, kill_process};
+use support::{Dev, eventually, games, gameserver, is_alive, output};
+
+#[test]
+fn it_gets_ready_serves_games_and_pages_and_ctrl_c_ends_it_with_its_livekit_server() {
+    let data = tempfile::tempdir().unwrap();
+    let dev = Dev::start(data.path(), &["--games", games().to_str().unwrap()]);
+    let livekit = dev.livekit_pid();
+    assert!(is_alive(livekit));
+    let games: serde_json::Value = get(&format!("{}/games", dev.url)).json().unwrap();
+    let ids: Vec<&str> = games["games"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|g| g["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["arena", "tic-tac-toe"]);
+    let page = get(&dev.url).text().unwrap();
+    assert!(page.contains("<html"), "{page}");
+    assert!(
+        get(&format!("{}/metrics", dev.url))
+            .text()
+            .unwrap()
+            .contains("gameserver_rooms 0")
+    );
+
+    assert!(dev.interrupt().success());
+    eventually("the LiveKit server is gone", || !is_alive(livekit));
+}
+
+#[test]
+fn a_livekit_server_that_dies_is_started_again_and_reported() {
+    let data = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(data.path(), &["--games", games().to_str().unwrap()]);
+    let first = dev.livekit_pid();
+    kill_process(first, Signal::KILL).unwrap();
+    dev.wait_for_log("the LiveKit server died");
+    dev.wait_for_log("the LiveKit server is back");
+    let second = dev.livekit_pid();
+    assert!(second != first && is_alive(second));
+}
+
+#[test]
+fn a_livekit_server_left_behind_by_a_killed_run_is_ended_by_the_next() {
+    let data = tempfile::tempdir().unwrap();
+    let games = games();
+    let arguments = ["--games", games.to_str().unwrap()];
+    let dev = Dev::start(data.path(), &arguments);
+    let leftover = dev.livekit_pid();
+    dev.kill();
+    assert!(is_alive(leftover));
+    let again = Dev::start(data.path(), &arguments);
+    eventually("the leftover is gone", || !is_alive(leftover));
+    assert!(is_alive(again.livekit_pid()));
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let error = refused(&[
+        "dev",
+        "--port",
+        &port,
+        "--data-dir",
+        data.path().to_str().unwrap(),
+    ]);
+    assert!(
+        error.contains(&format!("port {port} is taken")) && error.contains("--port"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_bad_configuration_stops_the_start_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "game:\n  authority_mode: validated\n").unwrap();
+    for command in [vec!["dev", "--config"], vec!["config", "check"]] {
+        let mut arguments = command;
+        arguments.push(file.to_str().unwrap());
+        let error = refused(&arguments);
+        assert!(
+            error.contains("config.yaml:2: game.authority_mode") && error.contains("full"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_refused_module_and_a_missing_livekit_server_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.wasm"), b"not a module").unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "games:\n  broken:\n    module: broken.wasm\n").unwrap();
+    let data = folder.path().join("data");
+    let common = ["dev", "--port", "0", "--data-dir", data.to_str().unwrap()];
+    let error = refused(&[&common[..], &["--config", file.to_str().unwrap()]].concat());
+    assert!(
+        error.contains("games.broken.module") && error.contains("broken.wasm"),
+        "{error}"
+    );
+
+    let games = games();
+    let nowhere = [
+        "--games",
+        games.to_str().unwrap(),
+        "--livekit-server",
+        "/nonexistent/livekit-server",
+    ];
+    let error = refused(&[&common[..], &nowhere].concat());
+    assert!(error.contains("/nonexistent/livekit-server"), "{error}");
+}
+
+#[test]
+fn an_unreachable_livekit_server_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let file = folder.path().join("config.yaml");
+    let text = format!(
+        "livekit:\n  host: http://127.0.0.1:{port}\n  api_key: key\n  api_secret: {}\n",
+        "s".repeat(32)
+    );
+    std::fs::write(&file, text).unwrap();
+    let (data, games) = (folder.path().join("data"), games());
+    let error = refused(&[
+        "dev",
+        "--port",
+        "0",
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--config",
+        file.to_str().unwrap(),
+        "--games",
+        games.to_str().unwrap(),
+    ]);
+    assert!(
+        error.contains("unreachable") && error.contains(&port.to_string()),
+        "{error}"
+    );
+    assert!(!error.contains("sss"), "{error}");
+}
+
+/// Runs a command that must fail; answers its standard error.
+fn refused(arguments: &[&str]) -> String {
+    let output = output(gameserver().args(arguments));
+    assert!(!output.status.success(), "{arguments:?} should have failed");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn get(url: &str) -> reqwest::blocking::Response {
+    // The first test to come here installs it for all.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::blocking::get(url)
+        .unwrap()
+        .error_for_status()
+        .unwrap()
+}

@@ -1,0 +1,162 @@
+//! Gets what is missing on a bare machine, by the ordinary package managers.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::steps::{Steps, run, succeeds};
+
+/// What building and running need: the LiveKit server, the wasm target, the npm packages.
+pub(crate) fn tools(root: &Path, steps: &mut Steps) -> anyhow::Result<()> {
+    steps.next("LiveKit server");
+    livekit_server(root)?;
+    steps.next("WebAssembly target");
+    crate::module::toolchain(root)?;
+    steps.next("npm packages");
+    npm_packages(root)
+}
+
+/// The LiveKit server: on `PATH`, else by Docker, else built with Go.
+pub(crate) fn livekit_server(root: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(found) = on_path("livekit-server") {
+        return Ok(found);
+    }
+    let tools = root.join("target/tools");
+    let server = tools.join("livekit-server");
+    if server.is_file() {
+        return Ok(server);
+    }
+    std::fs::create_dir_all(&tools)?;
+    if cfg!(target_os = "linux") && succeeds(Command::new("docker").arg("info")) {
+        eprintln!("      pulling {LIVEKIT_IMAGE} with Docker");
+        run(Command::new("docker").args(["pull", LIVEKIT_IMAGE]))?;
+        let script = format!(
+            "#!/bin/sh\nexec docker run --rm --network host --env LIVEKIT_CONFIG {LIVEKIT_IMAGE} \"$@\"\n"
+        );
+        write_executable(&server, &script)?;
+        return Ok(server);
+    }
+    if on_path("go").is_none() {
+        bail!(
+            "no livekit-server on PATH, no Docker and no Go to build one with; install one of \
+             them, for example from https://docs.livekit.io/home/self-hosting/local/ or \
+             https://go.dev/doc/install (1.26 or newer)"
+        );
+    }
+    eprintln!("      building {LIVEKIT_GO} with Go (some two minutes, once)");
+    run(Command::new("go")
+        .args(["install", LIVEKIT_GO])
+        .env("GOBIN", &tools))?;
+    // Go names the program after its folder.
+    std::fs::rename(tools.join("server"), &server).context("`go install` left no program")?;
+    Ok(server)
+}
+
+/// The npm packages of web/, as the lock file has them.
+pub(crate) fn npm_packages(root: &Path) -> anyhow::Result<()> {
+    if on_path("npm").is_none() {
+        bail!("npm is not on PATH; install Node.js 20 or newer");
+    }
+    let web = root.join("web");
+    let (lock, installed) = (
+        web.join("package-lock.json"),
+        web.join("node_modules/.package-lock.json"),
+    );
+    let modified = |file: &Path| file.metadata().and_then(|m| m.modified()).ok();
+    if modified(&installed).is_some_and(|at| Some(at) >= modified(&lock)) {
+        return Ok(());
+    }
+    run(Command::new("npm")
+        .args(["ci", "--no-fund", "--no-audit"])
+        .current_dir(web))
+}
+
+/// Chromium for the browser tests.
+pub(crate) fn browser(steps: &mut Steps) -> anyhow::Result<()> {
+    steps.next("Chromium");
+    if chromium().is_err() {
+        debian_packages(&["chromium"])?;
+    }
+    chromium().map(drop)
+}
+
+/// Where Chromium is: `CHROMIUM`, else on `PATH`.
+pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
+    if let Some(named) = std::env::var_os("CHROMIUM") {
+        return Ok(named.into());
+    }
+    ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find_map(on_path)
+        .context("the browser tests need Chromium: `apt-get install chromium`, or name one with CHROMIUM")
+}
+
+/// `cargo deny`, built once.
+pub(crate) fn cargo_deny() -> anyhow::Result<()> {
+    if succeeds(Command::new("cargo").args(["deny", "--version"])) {
+        return Ok(());
+    }
+    eprintln!("      building cargo-deny (some minutes, once)");
+    run(Command::new("cargo").args([
+        "install",
+        "--locked",
+        "--quiet",
+        "cargo-deny",
+        "--version",
+        CARGO_DENY,
+    ]))
+}
+
+/// Installs Debian packages where that is possible without asking; else says the command.
+pub(crate) fn debian_packages(names: &[&str]) -> anyhow::Result<()> {
+    let command = format!(
+        "apt-get install --yes --no-install-recommends {}",
+        names.join(" ")
+    );
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|o| o.stdout.starts_with(b"0\n"));
+    if !root || on_path("apt-get").is_none() {
+        bail!(
+            "missing: {}. Install them, on Debian with `sudo {command}`, and run this again",
+            names.join(", ")
+        );
+    }
+    eprintln!("      {command}");
+    run(Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
+    run(Command::new("apt-get")
+        .args([
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "--quiet",
+            "--quiet",
+        ])
+        .args(names)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// A program of that name on `PATH`.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+fn write_executable(file: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(file, text)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+/// The newest that `go install` takes; it runs with data tracks off.
+const LIVEKIT_GO: &str = "github.com/livekit/livekit-server/cmd/server@v1.13.5";
+const LIVEKIT_IMAGE: &str = "livekit/livekit-server:v1.13.6";
+const CARGO_DENY: &str = "0.20.2";
