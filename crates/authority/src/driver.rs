@@ -114,6 +114,9 @@ impl<S: Simulation> Driver<S> {
                 } => {
                     self.room.handle_packet(&from, &topic, &payload, at);
                 }
+                Message::Joined { identity, at } => {
+                    self.room.handle_participant_joined(&identity, at);
+                }
                 Message::Left { identity, at } => self.room.handle_participant_left(&identity, at),
             }
         }

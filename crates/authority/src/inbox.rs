@@ -20,6 +20,8 @@ pub(crate) enum Message {
         channel: Channel,
         at: Instant,
     },
+    /// A participant joined.
+    Joined { identity: Arc<str>, at: Instant },
     /// A participant left.
     Left { identity: Arc<str>, at: Instant },
 }
@@ -43,7 +45,7 @@ impl Inbox {
             Message::Packet {
                 payload, channel, ..
             } => (payload.len(), *channel == Channel::Lossy),
-            Message::Left { .. } => (0, false),
+            Message::Joined { .. } | Message::Left { .. } => (0, false),
         };
         let mut queue = self.lock();
         let share = if lossy { LOSSY_SHARE } else { 1.0 };

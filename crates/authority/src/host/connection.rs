@@ -80,7 +80,9 @@ impl Authority {
             Event::Data { .. } => {}
             // LiveKit's limit on a room's participants bounds this map.
             Event::ParticipantJoined { identity, sid } => {
-                sids.insert(identity, sid);
+                sids.insert(identity.clone(), sid);
+                let at = Instant::now();
+                inbox.push(Message::Joined { identity, at });
             }
             Event::ParticipantLeft { identity, sid } => {
                 // Whoever came back already has another sid.

@@ -156,7 +156,8 @@ impl<S: Simulation> Room<S> {
                     self.outbox.statuses.push(status);
                 }
             }
-            if !self.outbox.statuses.is_empty() {
+            // Whoever is silent may still hear, and finds its way back faster with fresh state.
+            if self.players.iter().any(Player::has_been_here) {
                 self.outbox
                     .state(tick, &Destination::All, self.pipeline.snapshot(None)?);
             }

@@ -93,6 +93,11 @@ impl Player {
         }
     }
 
+    /// Whether it takes part, or is missed after it did.
+    pub(crate) fn has_been_here(&self) -> bool {
+        matches!(self.presence, Presence::Present | Presence::Lost)
+    }
+
     /// Whether events reach it: it has been here, and was not thrown out.
     pub(crate) fn hears(&self) -> bool {
         self.heard_at.is_some() && self.standing == Standing::Good

@@ -21,6 +21,18 @@ impl<S: Simulation> Room<S> {
         }
     }
 
+    /// LiveKit says that a participant joined: a player who was waited for is here, though it has
+    /// yet to send something. LiveKit says so up to three seconds late, when whoever was here
+    /// before may be gone again, so that it says nothing of the others.
+    pub fn handle_participant_joined(&mut self, identity: &str, now: Instant) {
+        let Some(slot) = self.slot_of(identity) else {
+            return;
+        };
+        if self.players[slot].presence == Presence::Expected {
+            self.heard(slot, now);
+        }
+    }
+
     /// Something came from a player: whoever was missed is back, and takes part where the match
     /// runs.
     pub(super) fn heard(&mut self, slot: usize, now: Instant) {

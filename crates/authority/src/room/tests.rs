@@ -3,6 +3,7 @@
 mod game;
 mod harness;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gs_engine::simulation::Outcome;
@@ -109,6 +110,27 @@ fn a_late_first_arrival_joins_while_the_slot_is_held() {
     assert_eq!(h.joins(), [0, 1]);
     assert!(h.leaves().is_empty());
     assert_eq!(h.room.pipeline().tick_log().inputs.len(), 2);
+}
+
+#[test]
+fn players_who_joined_and_say_nothing_start_the_match_and_are_sent_state_while_they_are_held() {
+    let mut h = Harness::new(2);
+    for slot in 0..2 {
+        let identity = h.identity(slot);
+        h.room.handle_participant_joined(&identity, h.now);
+    }
+    h.run(seconds(5.0), &[]);
+    assert_eq!(h.room.presence(0), Some(Presence::Lost));
+    assert!(h.room.game_tick() > 200);
+    let states = h.sent.iter().filter(|sent| sent.topic == topic::STATE);
+    let ticks: BTreeSet<u32> = states
+        .map(|state| {
+            gs_protocol::decode_state_update(&state.payload)
+                .unwrap()
+                .tick
+        })
+        .collect();
+    assert_eq!(ticks.len(), h.room.game_tick() as usize);
 }
 
 #[test]
