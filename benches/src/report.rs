@@ -59,7 +59,7 @@ pub(crate) struct Latencies {
 
 impl Default for Latencies {
     fn default() -> Self {
-        let histogram = Histogram::new(3).expect("three digits are allowed");
+        let histogram = Histogram::new_with_max(LONGEST_NANOS, 3).expect("the bounds are in order");
         Self { histogram, lost: 0 }
     }
 }
@@ -88,3 +88,6 @@ impl Latencies {
         )
     }
 }
+
+/// A minute: anything that long has been given up before.
+const LONGEST_NANOS: u64 = 60_000_000_000;

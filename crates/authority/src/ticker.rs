@@ -1,18 +1,18 @@
 //! Dedicated threads that call many tasks, each at its own fixed rate.
 //!
 //! A simulation does not belong on an async runtime: its timers are late by a millisecond or two,
-//! and a long step would stall sockets. A thread here hosts many tasks and always runs the one
-//! whose deadline comes first. Deadlines are absolute, so that lateness never adds up.
+//! and a long step would stall sockets. The threads here share all tasks, and whichever is free
+//! runs the one whose deadline comes first, so that a task that hangs takes one thread from the
+//! others and nothing else. Deadlines are absolute, so that lateness never adds up.
 
 mod histogram;
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,16 +36,8 @@ pub enum Flow {
 /// The threads. Dropping it drops all tasks and waits for the threads to end.
 #[derive(Debug)]
 pub struct Ticker {
-    threads: Vec<TickThread>,
-    stats: Arc<TickerStats>,
-}
-
-#[derive(Debug)]
-struct TickThread {
-    // Always there until `drop` takes it to tell the thread to end.
-    new_tasks: Option<Sender<NewTask>>,
-    tasks: Arc<AtomicUsize>,
-    join: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// How well all tasks together are kept to their deadlines.
@@ -77,172 +69,180 @@ pub struct TaskStats {
 impl Ticker {
     /// Starts `threads` threads (at least one).
     pub fn start(threads: usize) -> io::Result<Self> {
-        let stats = Arc::new(TickerStats::default());
-        let start = |index: usize| {
-            let (new_tasks, inbox) = channel();
-            let tasks = Arc::new(AtomicUsize::new(0));
-            let worker = Worker::new(inbox, tasks.clone(), stats.clone());
-            let thread = std::thread::Builder::new().name(format!("ticks-{index}"));
-            let join = thread.spawn(move || worker.run())?;
-            Ok(TickThread {
-                new_tasks: Some(new_tasks),
-                tasks,
-                join: Some(join),
-            })
+        let mut ticker = Self {
+            shared: Arc::new(Shared {
+                queue: Mutex::default(),
+                leader: Condvar::new(),
+                followers: Condvar::new(),
+                start: Instant::now(),
+                stats: Arc::default(),
+            }),
+            threads: Vec::new(),
         };
-        let threads = (0..threads.max(1))
-            .map(start)
-            .collect::<io::Result<Vec<TickThread>>>()?;
-        Ok(Self { threads, stats })
+        for index in 0..threads.max(1) {
+            let shared = ticker.shared.clone();
+            let thread = std::thread::Builder::new().name(format!("ticks-{index}"));
+            ticker.threads.push(thread.spawn(move || shared.run())?);
+        }
+        Ok(ticker)
     }
 
     /// As many threads as the machine has cores, less one that is left to sockets and the LiveKit
-    /// server.
+    /// server; at least two, so that a task that hangs does not hold up the others.
     pub fn default_threads() -> usize {
-        std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+        std::thread::available_parallelism().map_or(2, |cores| cores.get().saturating_sub(1).max(2))
     }
 
-    /// Calls `task` at `rate` Hz (1–1,000, clamped) from now on, on the thread that has the fewest
-    /// tasks.
+    /// Calls `task` at `rate` Hz (1–1,000, clamped) from now on.
     pub fn add(&self, rate: u32, task: Box<dyn TickTask>) -> Arc<TaskStats> {
         let stats = Arc::new(TaskStats::default());
-        let new = NewTask {
-            rate: rate.clamp(1, 1_000),
+        let mut queue = self.shared.lock();
+        let phase = queue.emptiest_phase();
+        queue.phases[phase] += 1;
+        let now = Instant::now();
+        let schedule =
+            Schedule::starting_after(now, self.shared.start, rate.clamp(1, 1_000), phase);
+        let entry = Entry {
             task,
             stats: stats.clone(),
+            schedule,
+            phase,
         };
-        let emptiest = self.threads.iter().min_by_key(|t| t.tasks.load(Relaxed));
-        let thread = emptiest.expect("start makes at least one thread");
-        thread.tasks.fetch_add(1, Relaxed);
-        let new_tasks = thread.new_tasks.as_ref().expect("only drop takes it");
-        // A thread ends only in drop, so there is always somebody to receive.
-        let _ = new_tasks.send(new);
+        self.shared.schedule(queue, entry);
         stats
     }
 
     /// Counts of all tasks together.
     pub fn stats(&self) -> &Arc<TickerStats> {
-        &self.stats
+        &self.shared.stats
     }
 
     /// How many tasks are hosted.
     pub fn tasks(&self) -> usize {
-        self.threads.iter().map(|t| t.tasks.load(Relaxed)).sum()
+        self.shared.lock().phases.iter().sum()
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        for thread in &mut self.threads {
-            thread.new_tasks = None;
-        }
-        for thread in &mut self.threads {
-            if let Some(join) = thread.join.take() {
-                let _ = join.join();
-            }
+        self.shared.lock().closing = true;
+        self.shared.leader.notify_all();
+        self.shared.followers.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
         }
     }
 }
 
-struct NewTask {
-    rate: u32,
-    task: Box<dyn TickTask>,
-    stats: Arc<TaskStats>,
-}
-
-struct Entry {
-    task: Box<dyn TickTask>,
-    stats: Arc<TaskStats>,
-    schedule: Schedule,
-    phase: usize,
-}
-
-/// One thread's tasks.
-struct Worker {
-    inbox: Receiver<NewTask>,
-    count: Arc<AtomicUsize>,
-    stats: Arc<TickerStats>,
+/// What the threads share.
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Wakes the thread that waits for the first deadline.
+    leader: Condvar,
+    /// Wakes one that waits to become that thread.
+    followers: Condvar,
     start: Instant,
-    entries: Vec<Option<Entry>>,
-    free: Vec<usize>,
-    due: BinaryHeap<Reverse<(Instant, usize)>>,
-    phases: [usize; PHASES],
+    stats: Arc<TickerStats>,
 }
 
-impl Worker {
-    fn new(inbox: Receiver<NewTask>, count: Arc<AtomicUsize>, stats: Arc<TickerStats>) -> Self {
-        Self {
-            inbox,
-            count,
-            stats,
-            start: Instant::now(),
-            entries: Vec::new(),
-            free: Vec::new(),
-            due: BinaryHeap::new(),
-            phases: [0; PHASES],
-        }
+#[derive(Debug, Default)]
+struct Queue {
+    /// Tasks that no thread runs now.
+    due: BinaryHeap<Box<Entry>>,
+    /// How many tasks each phase has.
+    phases: [usize; PHASES],
+    /// Whether a thread waits for the first deadline.
+    led: bool,
+    closing: bool,
+}
+
+impl Queue {
+    fn emptiest_phase(&self) -> usize {
+        let phases = self.phases.iter().enumerate();
+        phases
+            .min_by_key(|(_, tasks)| **tasks)
+            .map_or(0, |(phase, _)| phase)
+    }
+}
+
+impl Shared {
+    /// Nothing that can panic runs under the lock, so that it is never left half-way.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(mut self) {
+    /// One thread. One at a time waits for the first deadline; before it runs the task, it lets
+    /// another wait for the next.
+    fn run(&self) {
+        let mut queue = self.lock();
         loop {
-            let new = match self.due.peek() {
-                None => self
-                    .inbox
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected),
-                Some(Reverse((deadline, _))) => {
-                    let sleep = deadline.saturating_duration_since(Instant::now() + SPIN);
-                    self.inbox.recv_timeout(sleep)
-                }
-            };
-            match new {
-                Ok(new) => self.insert(new),
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => self.run_next(),
+            if queue.closing {
+                return;
             }
+            if queue.led {
+                queue = self
+                    .followers
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let sleep = queue.due.peek().map(|first| {
+                first
+                    .deadline()
+                    .saturating_duration_since(Instant::now() + SPIN)
+            });
+            if sleep != Some(Duration::ZERO) {
+                queue.led = true;
+                queue = match sleep {
+                    None => self
+                        .leader
+                        .wait(queue)
+                        .unwrap_or_else(PoisonError::into_inner),
+                    Some(sleep) => {
+                        let woken = self.leader.wait_timeout(queue, sleep);
+                        woken.unwrap_or_else(PoisonError::into_inner).0
+                    }
+                };
+                queue.led = false;
+                continue;
+            }
+            let Some(entry) = queue.due.pop() else {
+                continue;
+            };
+            drop(queue);
+            self.followers.notify_one();
+            if let Some(entry) = self.tick(entry) {
+                self.schedule(self.lock(), entry);
+            }
+            queue = self.lock();
         }
     }
 
-    fn insert(&mut self, new: NewTask) {
-        let (phase, _) = self
-            .phases
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, n)| **n)
-            .unwrap_or((0, &0));
-        self.phases[phase] += 1;
-        let schedule = Schedule::starting_after(Instant::now(), self.start, new.rate, phase);
-        let deadline = schedule.deadline();
-        let entry = Some(Entry {
-            task: new.task,
-            stats: new.stats,
-            schedule,
-            phase,
-        });
-        let index = if let Some(index) = self.free.pop() {
-            self.entries[index] = entry;
-            index
-        } else {
-            self.entries.push(entry);
-            self.entries.len() - 1
-        };
-        self.due.push(Reverse((deadline, index)));
+    /// Puts a task in the queue, and wakes the leader where it waits for a later one.
+    fn schedule(&self, mut queue: MutexGuard<'_, Queue>, entry: impl Into<Box<Entry>>) {
+        let entry = entry.into();
+        let first = queue
+            .due
+            .peek()
+            .is_none_or(|first| entry.deadline() < first.deadline());
+        queue.due.push(entry);
+        drop(queue);
+        if first {
+            self.leader.notify_one();
+        }
     }
 
-    fn run_next(&mut self) {
-        let Some(Reverse((deadline, index))) = self.due.pop() else {
-            return;
-        };
-        let Some(entry) = &mut self.entries[index] else {
-            return;
-        };
+    /// Waits the last moment, and runs a task once. Answers it where it goes on.
+    fn tick(&self, mut entry: Box<Entry>) -> Option<Box<Entry>> {
+        let deadline = entry.deadline();
         let mut now = Instant::now();
         while now < deadline {
             std::hint::spin_loop();
             now = Instant::now();
         }
         self.stats.lateness.record(now - deadline);
-        // One game's bug must not take the other rooms of the thread with it.
+        // One game's bug must not take the thread with it.
         let flow = catch_unwind(AssertUnwindSafe(|| entry.task.tick(now))).unwrap_or_else(|_| {
             self.stats.panicked.fetch_add(1, Relaxed);
             Flow::Stop
@@ -254,22 +254,62 @@ impl Worker {
         entry.stats.ticks.fetch_add(1, Relaxed);
         self.stats.ticks.fetch_add(1, Relaxed);
         if flow == Flow::Stop {
-            self.phases[entry.phase] -= 1;
+            let phase = entry.phase;
             // Dropping a task may panic too, and is just as little the others' business.
-            let entry = self.entries[index].take();
             if catch_unwind(AssertUnwindSafe(|| drop(entry))).is_err() {
                 self.stats.panicked.fetch_add(1, Relaxed);
             }
-            self.free.push(index);
-            self.count.fetch_sub(1, Relaxed);
-            return;
+            self.lock().phases[phase] -= 1;
+            return None;
         }
         let skipped = entry.schedule.advance(after);
         entry.stats.skipped.fetch_add(skipped, Relaxed);
         self.stats.skipped.fetch_add(skipped, Relaxed);
-        self.due.push(Reverse((entry.schedule.deadline(), index)));
+        Some(entry)
     }
 }
+
+struct Entry {
+    task: Box<dyn TickTask>,
+    stats: Arc<TaskStats>,
+    schedule: Schedule,
+    phase: usize,
+}
+
+impl Entry {
+    fn deadline(&self) -> Instant {
+        self.schedule.deadline()
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry")
+            .field("schedule", &self.schedule)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The earliest deadline is the greatest, as a [`BinaryHeap`] wants it.
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.deadline().cmp(&self.deadline())
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
 
 /// The deadlines of one task: `start + next / rate`.
 #[derive(Clone, Copy, Debug)]
@@ -280,8 +320,8 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// Deadlines after `now` that all tasks of one rate and phase on a thread share, so that
-    /// the thread wakes once for all of them.
+    /// Deadlines after `now` that all tasks of one rate and phase share, so that the threads wake
+    /// once for all of them.
     fn starting_after(now: Instant, base: Instant, rate: u32, phase: usize) -> Self {
         let offset = nanos(phase as u128, u128::from(rate) * PHASES as u128);
         let mut schedule = Self {
@@ -324,7 +364,7 @@ fn nanos(count: u128, rate: u128) -> Duration {
 const NANOS: u128 = 1_000_000_000;
 /// How long before a deadline a thread stops sleeping: a kernel wakes a sleeper up to that late.
 const SPIN: Duration = Duration::from_micros(300);
-/// How many different wake-ups a thread has for tasks of one rate. Fewer make a burst of work and
+/// How many different wake-ups there are for tasks of one rate. Fewer make a burst of work and
 /// more make it spin more: 8 × 60 Hz × 300 µs is 14 % of a core, however many tasks there are.
 const PHASES: usize = 8;
 /// How many ticks a task may be behind and still run all of them, back to back. Beyond it they are
@@ -427,6 +467,31 @@ mod tests {
         assert_eq!(slow_runs.iter().count(), 4);
         assert!(slow_stats.skipped.load(Relaxed) > 20);
         assert!(slow_stats.longest_ns.load(Relaxed) >= 30_000_000);
+    }
+
+    #[test]
+    fn a_task_that_hangs_holds_up_no_other() {
+        struct Hangs(mpsc::Sender<()>, mpsc::Receiver<()>);
+        impl TickTask for Hangs {
+            fn tick(&mut self, _: Instant) -> Flow {
+                let _ = self.0.send(());
+                // Until the test lets go.
+                let _ = self.1.recv();
+                Flow::Stop
+            }
+        }
+        let ticker = Ticker::start(2).unwrap();
+        let ((hanging, hangs), (let_go, held)) = (mpsc::channel(), mpsc::channel());
+        ticker.add(100, Box::new(Hangs(hanging, held)));
+        hangs.recv_timeout(LONG).unwrap();
+        let (quick, quick_runs) = probe(20, Duration::ZERO);
+        ticker.add(100, quick);
+        for _ in 0..20 {
+            quick_runs.recv_timeout(LONG).unwrap();
+        }
+        wait_until(|| ticker.tasks() == 1);
+        drop(let_go);
+        wait_until(|| ticker.tasks() == 0);
     }
 
     #[test]

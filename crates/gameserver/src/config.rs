@@ -299,7 +299,7 @@ impl Reader<'_> {
             return Err(self.error(
                 &game.module,
                 &format!("{key}.module"),
-                &format!(
+                format!(
                     "no file at {}; build the game, or mend the path",
                     module.display()
                 ),
@@ -360,7 +360,7 @@ impl Reader<'_> {
             _ => Err(self.error(
                 raw,
                 key,
-                &format!("expected {expected}, found `{}`", raw.value),
+                format!("expected {expected}, found `{}`", raw.value),
             )),
         }
     }

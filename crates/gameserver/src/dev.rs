@@ -156,8 +156,12 @@ fn make_private(directory: &Path) -> anyhow::Result<()> {
     })
 }
 
-fn sandbox(_config: &Config) -> anyhow::Result<Sandbox> {
-    Ok(Sandbox::new(gs_sandbox::Limits::default())?)
+fn sandbox(config: &Config) -> anyhow::Result<Sandbox> {
+    let default_tick_rate = config.default_tick_rate;
+    Ok(Sandbox::new(gs_sandbox::Limits {
+        default_tick_rate,
+        ..Default::default()
+    })?)
 }
 
 /// `--games`, else target/games where the configuration names no game.

@@ -1,10 +1,11 @@
 //! The `gameserver` binary: sub-commands, configuration and wiring.
 //!
-//! - [`config`]: `config.yaml`.
-//! - [`dev`]: everything in one process, with the embedded store and a LiveKit server of its own.
-//! - [`catalog`]: the games that are served, reloaded when a module is rebuilt.
-//! - [`livekit_server`], [`livekit_check`]: the supervised LiveKit server, and whether one will do.
-//! - [`new_game`]: `gameserver new`.
+//! - [`config`] reads `config.yaml`.
+//! - [`dev`] runs everything in one process, with the embedded store and a LiveKit server of its own.
+//! - [`catalog`] holds the games that are served, reloaded when a module is rebuilt.
+//! - [`livekit_server`] supervises a LiveKit server; [`livekit_check`] says whether one will do.
+//! - [`metrics`] and [`pages`] are served beside the API.
+//! - [`new_game`] makes a game's crate.
 
 mod catalog;
 mod config;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::module::ModuleError;
 
 /// Reads a manifest. Its bounds are another matter: `Manifest::validate` knows them.
-pub(crate) fn parse(json: &str) -> Result<Manifest, ModuleError> {
+pub(crate) fn parse(json: &str, default_tick_rate: u32) -> Result<Manifest, ModuleError> {
     let read: ManifestJson =
         serde_json::from_str(json).map_err(|error| wrong(error.to_string()))?;
     if read.abi != i64::from(ABI_VERSION) {
@@ -24,7 +24,7 @@ pub(crate) fn parse(json: &str) -> Result<Manifest, ModuleError> {
         name: read.name,
         version: read.version,
         title: read.title,
-        tick_rate: read.tick_rate,
+        tick_rate: read.tick_rate.unwrap_or(default_tick_rate),
         min_players: read.players.min,
         max_players: read.players.max,
         teams: read.teams,
@@ -51,7 +51,7 @@ struct ManifestJson {
     name: String,
     version: String,
     title: String,
-    tick_rate: u32,
+    tick_rate: Option<u32>,
     players: PlayersJson,
     teams: u8,
     hidden_state: bool,

@@ -71,7 +71,7 @@ impl GameModule {
             }
         };
         drop(caller);
-        let manifest = manifest_json::parse(&manifest_json)?;
+        let manifest = manifest_json::parse(&manifest_json, shared.limits.default_tick_rate)?;
         let schema = Schema::new(&manifest)?;
         let sha256 = Sha256::digest(&bytes)
             .iter()

@@ -24,6 +24,8 @@ pub struct Limits {
     pub max_module_bytes: usize,
     /// Most instances at a time (default 256). Each reserves 4 GiB of address space, no memory.
     pub max_instances: u32,
+    /// Ticks a second for modules whose manifest leaves them open, 1–120 (default 60).
+    pub default_tick_rate: u32,
 }
 
 impl Default for Limits {
@@ -35,6 +37,7 @@ impl Default for Limits {
             load_deadline: Duration::from_secs(2),
             max_module_bytes: 16 << 20,
             max_instances: 256,
+            default_tick_rate: 60,
         }
     }
 }

@@ -32,6 +32,21 @@ fn a_module_says_what_it_is() {
 }
 
 #[test]
+fn a_module_may_leave_its_tick_rate_to_the_server() {
+    let sandbox = Sandbox::new(Limits {
+        default_tick_rate: 20,
+        max_instances: 1,
+        ..Limits::default()
+    })
+    .unwrap();
+    let open = MANIFEST.replace("\"tick_rate\": 60,", "");
+    let module = sandbox.compile(game_with_manifest(&open, &[])).unwrap();
+    assert_eq!(module.manifest().tick_rate, 20);
+    let module = sandbox.compile(game(&[])).unwrap();
+    assert_eq!(module.manifest().tick_rate, 60);
+}
+
+#[test]
 fn every_field_of_a_manifest_is_read() {
     let manifest = MANIFEST
         .replace("\"best\"", "\"sum\"")

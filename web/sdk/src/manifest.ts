@@ -60,7 +60,7 @@ export interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly title: string;
-  /** Ticks a second, 1–120. */
+  /** Ticks a second, 1–120; 0 in a manifest that leaves them to the server. */
   readonly tickRate: number;
   readonly players: { readonly min: number; readonly max: number };
   /** Number of teams; 0: everyone for themselves. */
@@ -102,7 +102,7 @@ export function parseManifest(json: unknown): Manifest {
     name: text(m.name, "name"),
     version: typeof m.version === "string" ? m.version : "",
     title: typeof m.title === "string" && m.title !== "" ? m.title : text(m.name, "name"),
-    tickRate: integer(m.tick_rate, "tick_rate", 1, MAX_TICK_RATE),
+    tickRate: m.tick_rate === undefined ? 0 : integer(m.tick_rate, "tick_rate", 1, MAX_TICK_RATE),
     players: {
       min: integer(players.min ?? 1, "players.min", 0, MAX_SLOTS),
       max: integer(players.max ?? MAX_SLOTS, "players.max", 1, MAX_SLOTS),

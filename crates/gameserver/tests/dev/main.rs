@@ -1,5 +1,7 @@
 //! `gameserver dev` as its user meets it: it gets ready, says what is wrong, and cleans up.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::net::TcpListener;
