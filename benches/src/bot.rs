@@ -136,7 +136,7 @@ impl Bot {
             version: VERSION,
             frames: vec![wire::InputFrame {
                 tick: tick + 1,
-                data: data.into(),
+                data,
             }],
             ack_tick: tick,
             ..Default::default()

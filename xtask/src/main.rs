@@ -64,6 +64,10 @@ enum Task {
     Setup,
 }
 
+#[allow(
+    clippy::print_stdout,
+    reason = "what a task answers goes to standard output"
+)]
 fn main() -> anyhow::Result<()> {
     let root = root();
     match Arguments::parse().task {

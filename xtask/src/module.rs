@@ -205,7 +205,7 @@ fn built_module(messages: &[u8], game_dir: &Path) -> Option<PathBuf> {
                 .map(PathBuf::from)
                 .find(|file| file.extension().is_some_and(|e| e == "wasm"))
         })
-        .last()
+        .next_back()
 }
 
 /// Flags that keep this machine's folders out of the texts of panics: they would reach players,

@@ -1,7 +1,14 @@
 // Two people at the demo: pages of Chromium, each its own player.
 import { existsSync, mkdirSync } from "node:fs";
-import { resolve } from "node:path";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { join, resolve } from "node:path";
+import type { MatchResult } from "@gameserver/sdk";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from "playwright-core";
 import { placeCamera } from "../../demo/src/games/arena/camera.js";
 import { until } from "./server.js";
 
@@ -38,7 +45,7 @@ export async function launch(): Promise<Browser> {
       "--disable-component-update",
       "--disable-sync",
       // WebRTC on loopback: real addresses instead of mDNS names that nobody resolves here.
-      "--disable-features=WebRtcHideLocalIpsWithMdns",
+      `--disable-features=${["WebRtcHideLocalIpsWithMdns", ...(PAGES === undefined ? [] : FOR_PAGES)].join()}`,
       "--allow-loopback-in-peer-connection",
       // Two pages, one in front: the other must go on drawing as on its owner's machine.
       "--disable-renderer-backgrounding",
@@ -65,6 +72,9 @@ export class Player {
   ): Promise<Player> {
     const size = options.viewport ?? DESKTOP;
     const context = await browser.newContext({ viewport: size, ...options });
+    if (PAGES !== undefined) {
+      await servePages(context, PAGES, new URL(url).origin);
+    }
     const page = await context.newPage();
     page.on("pageerror", (error) => console.error(`page: ${error.message}`));
     await page.goto(url);
@@ -99,6 +109,29 @@ export class Player {
         (await this.phase()) === "running" && (await this.players()).some((p) => p.slot === slot)
       );
     });
+  }
+
+  /** The hash of the module that the match under way runs on. */
+  moduleSha256(): Promise<string> {
+    return this.page.evaluate(() => window.gameserver.session?.moduleSha256 ?? "");
+  }
+
+  /** The newest tick of which this page has state. */
+  tick(): Promise<number> {
+    return this.page.evaluate(() => window.gameserver.session?.stats.tick ?? 0);
+  }
+
+  /** How the match ended, once that is in the store. */
+  storedResult(timeoutMs = 20_000): Promise<MatchResult> {
+    return until(
+      "the result is stored",
+      () =>
+        this.page.evaluate(() => {
+          const result = window.gameserver.session?.result;
+          return result?.stored ? result : undefined;
+        }),
+      timeoutMs,
+    );
   }
 
   slot(): Promise<number> {
@@ -198,13 +231,30 @@ export class Player {
   }
 }
 
+/** Answers the page's own files from a folder, so that they can be tried without a new binary. */
+async function servePages(context: BrowserContext, folder: string, origin: string): Promise<void> {
+  await context.route(
+    (address) =>
+      address.origin === origin &&
+      (address.pathname === "/" || address.pathname.startsWith("/assets/")),
+    (route) => {
+      const { pathname } = new URL(route.request().url());
+      return route.fulfill({ path: join(folder, pathname === "/" ? "index.html" : pathname) });
+    },
+  );
+}
+
 /** Two players of one quick match. */
-export async function pair(browser: Browser, url: string): Promise<[Player, Player]> {
+export async function pair(
+  browser: Browser,
+  url: string,
+  game = "arena",
+): Promise<[Player, Player]> {
   const ann = await Player.open(browser, url);
   const bob = await Player.open(browser, url);
-  await ann.choose("Ann", "#play");
+  await ann.choose("Ann", "#play", game);
   await ann.screen("waiting");
-  await bob.choose("Bob", "#play");
+  await bob.choose("Bob", "#play", game);
   await Promise.all([ann.playing(), bob.playing()]);
   return [ann, bob];
 }
@@ -222,6 +272,10 @@ export async function seesMove(watcher: Player, mover: Player): Promise<void> {
   await mover.hold();
 }
 
+/** Pages to try instead of those in the binary, such as `../demo/dist`. */
+const PAGES = process.env.GAMESERVER_PAGES;
+/** A page that comes from nowhere may otherwise not talk to loopback. */
+const FOR_PAGES = ["LocalNetworkAccessChecks"];
 const DESKTOP = { width: 1000, height: 640 };
 /** The arena's outermost lanes are free of walls (games/arena/src/map.rs). */
 const LANE = 21.5;

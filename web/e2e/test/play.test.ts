@@ -1,4 +1,3 @@
-import type { MatchResult } from "@gameserver/sdk";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { launch, type Player, pair, seesMove } from "./browser.js";
@@ -35,7 +34,7 @@ test("two browsers play a match to its end, and its result is kept", async () =>
   await ann.screenshot("play-after-kill");
 
   await hunt(ann, bob, async () => (await ann.phase()) === "ended");
-  const results = await Promise.all([stored(ann), stored(bob)]);
+  const results = await Promise.all([ann.storedResult(), bob.storedResult()]);
   expect(results[0]).toEqual(results[1]);
   expect(results[0].outcome).toBe("finished");
   expect(results[0].slots.find((s) => s.slot === hunter)).toMatchObject({ placement: 1, score: 2 });
@@ -82,14 +81,4 @@ async function hunt(hunter: Player, prey: Player, done: () => Promise<boolean>):
   }
   await hunter.hold();
   await prey.hold();
-}
-
-/** The result once it is in the store. */
-function stored(player: Player): Promise<MatchResult> {
-  return until("the result is stored", () =>
-    player.page.evaluate(() => {
-      const result = window.gameserver.session?.result;
-      return result?.stored ? result : undefined;
-    }),
-  );
 }

@@ -1,36 +1,42 @@
 // Starts and stops the real server, with its own LiveKit, on a free loopback port.
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-const ROOT = resolve(import.meta.dirname, "../../..");
-const BIN = process.env.GAMESERVER_BIN ?? join(ROOT, "target/debug/gameserver");
+/** The checkout. */
+export const ROOT = resolve(import.meta.dirname, "../../..");
+/** The server's binary. */
+export const BIN = process.env.GAMESERVER_BIN ?? join(ROOT, "target/debug/gameserver");
 const GAMES = process.env.GAMESERVER_GAMES ?? join(ROOT, "target/games");
+
+/** The module of a game that ships, as `cargo xtask game` built it. */
+export function moduleOf(game: string): string {
+  const file = join(GAMES, `${game}.wasm`);
+  need(file, "cargo xtask game");
+  return file;
+}
 
 /** A running `gameserver dev`. */
 export class Server {
   readonly url: string;
+  /** A folder of its own, removed at the end. */
   readonly dataDir: string;
-  readonly #config: string;
+  readonly #games: readonly string[];
   readonly #port: number;
   #process: ChildProcess | undefined;
   #log = "";
 
-  private constructor(port: number, dataDir: string, config: string) {
+  private constructor(port: number, dataDir: string, games: readonly string[]) {
     this.#port = port;
     this.url = `http://127.0.0.1:${port}`;
     this.dataDir = dataDir;
-    this.#config = config;
+    this.#games = games;
   }
 
   /** Serves tic-tac-toe, and the arena with these options: a match ends at the score or the time. */
   static async start(arena: { match_seconds: number; score_limit: number }): Promise<Server> {
-    const module = (game: string) => join(GAMES, `${game}.wasm`);
-    need(BIN, "cargo build -p gameserver");
-    need(module("arena"), "cargo xtask game");
-    need(module("tic-tac-toe"), "cargo xtask game");
     const dataDir = mkdtempSync(join(tmpdir(), "gameserver-e2e-"));
     const config = join(dataDir, "config.yaml");
     writeFileSync(
@@ -38,14 +44,24 @@ export class Server {
       [
         "games:",
         "  arena:",
-        `    module: ${JSON.stringify(module("arena"))}`,
+        `    module: ${JSON.stringify(moduleOf("arena"))}`,
         `    options: ${JSON.stringify(arena)}`,
         "  tic-tac-toe:",
-        `    module: ${JSON.stringify(module("tic-tac-toe"))}`,
+        `    module: ${JSON.stringify(moduleOf("tic-tac-toe"))}`,
         "",
       ].join("\n"),
     );
-    const server = new Server(await freePort(), dataDir, config);
+    return await Server.#run(dataDir, ["--config", config]);
+  }
+
+  /** Serves every module in a folder, with its own defaults. */
+  static async serve(folder: string): Promise<Server> {
+    return await Server.#run(mkdtempSync(join(tmpdir(), "gameserver-e2e-")), ["--games", folder]);
+  }
+
+  static async #run(dataDir: string, games: readonly string[]): Promise<Server> {
+    need(BIN, "cargo build -p gameserver");
+    const server = new Server(await freePort(), dataDir, games);
     await server.restart();
     return server;
   }
@@ -61,8 +77,7 @@ export class Server {
         String(this.#port),
         "--data-dir",
         join(this.dataDir, "data"),
-        "--config",
-        this.#config,
+        ...this.#games,
       ],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
@@ -104,9 +119,34 @@ export class Server {
     clearTimeout(timer);
   }
 
+  /** Ends it without a chance to clean up. The next start, or `remove`, ends its LiveKit server. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+      throw new Error("there is no server to kill");
+    }
+    const gone = new Promise<void>((done) => child.once("exit", () => done()));
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  /** The process of the LiveKit server that it runs. */
+  get livekitPid(): number {
+    return Number(readFileSync(this.#livekitPidFile, "utf8"));
+  }
+
   /** Ends it and removes its data. */
   async remove(): Promise<void> {
     await this.end();
+    // Where it ended in order, it has removed this file.
+    if (existsSync(this.#livekitPidFile)) {
+      try {
+        process.kill(this.livekitPid, "SIGKILL");
+      } catch {
+        // It ended by itself.
+      }
+    }
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 
@@ -122,6 +162,10 @@ export class Server {
   /** The end of the server's log, for a failed test. */
   get log(): string {
     return this.#log;
+  }
+
+  get #livekitPidFile(): string {
+    return join(this.dataDir, "data/livekit.pid");
   }
 
   #remember(chunk: Buffer): void {

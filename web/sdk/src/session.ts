@@ -129,6 +129,10 @@ export class MatchSession extends Emitter<SessionEvents> {
   get game(): string {
     return this.#core.game;
   }
+  /** Hash of the game module that the match runs on, lower-case hex. */
+  get moduleSha256(): string {
+    return this.#core.moduleSha256;
+  }
   /** This player's slot; `undefined` for a spectator. */
   get slot(): number | undefined {
     return this.#core.slot;

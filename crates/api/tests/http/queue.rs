@@ -14,6 +14,8 @@ use crate::world::{Account, DEADLINE, World, request, send, text};
 async fn matched(world: &World) -> (Account, Account, uuid::Uuid, u64) {
     let (ada, bob) = (world.register("Ada").await, world.register("Bob").await);
     world.enqueue(&ada).await;
+    // Whoever comes in the same millisecond may be put first.
+    world.clock.advance(1);
     world.enqueue(&bob).await;
     let (id, epoch) = world.authority_is_ready().await;
     (ada, bob, id, epoch)

@@ -22,7 +22,10 @@ fn it_gets_ready_serves_games_and_pages_and_ctrl_c_ends_it_with_its_livekit_serv
         .iter()
         .map(|g| g["id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids, ["arena", "tic-tac-toe"]);
+    assert!(
+        ids.contains(&"arena") && ids.contains(&"tic-tac-toe"),
+        "{ids:?}"
+    );
     let page = get(&dev.url).text().unwrap();
     assert!(page.contains("<html"), "{page}");
     assert!(
