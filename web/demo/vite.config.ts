@@ -19,6 +19,8 @@ export default defineConfig({
   server: { proxy: Object.fromEntries(API.map((path) => [path, server])) },
   build: {
     target: "es2022",
+    // livekit-client alone is 530 kB, in a chunk of its own that browsers keep.
+    chunkSizeWarningLimit: 600,
     rolldownOptions: {
       output: { codeSplitting: { groups: [{ name: "livekit", test: /node_modules\/livekit/ }] } },
     },

@@ -11,6 +11,7 @@ mod steps;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -98,15 +99,21 @@ fn main() -> anyhow::Result<()> {
 /// Builds all, runs the server, and rebuilds games whose source changes until it ends.
 fn dev(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     build(root, &mut Steps::new(BUILD_STEPS))?;
-    let mut server = Command::new(root.join("target/release/gameserver"))
+    let mut command = Command::new(root.join("target/release/gameserver"));
+    command
         .arg("dev")
         .args(["--games", "target/games"])
         .args(arguments)
-        .current_dir(root)
+        .current_dir(root);
+    // In a group of its own: signals reach it through us alone, each once.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut server = command
         .spawn()
         .context("cannot start target/release/gameserver")?;
+    let server_id = server.id();
+    ctrlc::set_handler(move || interrupt(server_id))?;
     let mut seen = newest_sources(root);
-    // Ctrl-C reaches the server too, which then ends by itself, and so does this loop.
     loop {
         if let Some(status) = server.try_wait()? {
             std::process::exit(status.code().unwrap_or(1));
@@ -129,12 +136,26 @@ fn dev(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     }
 }
 
+/// Asks the server to end, as Ctrl-C would.
+fn interrupt(process: u32) {
+    #[cfg(unix)]
+    if let Some(process) = i32::try_from(process)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::INT);
+    }
+    #[cfg(not(unix))]
+    let _ = process;
+}
+
 fn build(root: &Path, steps: &mut Steps) -> anyhow::Result<()> {
     setup::tools(root, steps)?;
     steps.next("building the games to WebAssembly");
     games(root)?;
     steps.next("building the pages");
-    run(npm(root).args(["run", "build"]))?;
+    pages(root)?;
     steps.next("building the server (the first time takes some ten minutes)");
     run(cargo(root).args(["build", "--release", "--package", "gameserver"]))?;
     steps.done();
@@ -148,7 +169,7 @@ fn test(root: &Path) -> anyhow::Result<()> {
     steps.next("building the games to WebAssembly");
     games(root)?;
     steps.next("building the pages, and their unit tests");
-    run(npm(root).args(["run", "build"]))?;
+    pages(root)?;
     run(npm(root).args(["test"]))?;
     steps.next("Rust tests, on the real LiveKit server");
     let livekit = setup::livekit_server(root)?;
@@ -204,6 +225,21 @@ fn games(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Builds the pages where a source is newer: a new build is a new binary, since they are in it.
+fn pages(root: &Path) -> anyhow::Result<()> {
+    let web = root.join("web");
+    let changed = PAGE_SOURCES
+        .iter()
+        .filter_map(|path| newest(&web.join(path)))
+        .max();
+    let built = ["sdk/dist", "demo/dist"].map(|dist| newest(&web.join(dist)));
+    // What was never built is older than anything.
+    if built.into_iter().all(|built| built >= changed) {
+        return Ok(());
+    }
+    run(npm(root).args(["run", "build"]))
+}
+
 fn game_folders(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let games = root.join("games");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&games)
@@ -216,24 +252,26 @@ fn game_folders(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// When each game's source last changed.
-fn newest_sources(root: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
-    let newest = |folder: &Path| {
-        let files = std::fs::read_dir(folder.join("src"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let manifest = std::fs::metadata(folder.join("Cargo.toml")).into_iter();
-        files
-            .filter_map(|file| file.metadata().ok())
-            .chain(manifest)
-            .filter_map(|m| m.modified().ok())
-            .max()
-    };
-    let folders = game_folders(root).unwrap_or_default();
-    folders
-        .into_iter()
-        .filter_map(|f| newest(&f).map(|at| (f, at)))
-        .collect()
+fn newest_sources(root: &Path) -> Vec<(PathBuf, SystemTime)> {
+    let mut changed = Vec::new();
+    for folder in game_folders(root).unwrap_or_default() {
+        let at = newest(&folder.join("src")).max(newest(&folder.join("Cargo.toml")));
+        changed.extend(at.map(|at| (folder, at)));
+    }
+    changed
+}
+
+/// When a file, or the newest file below a folder, last changed.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let metadata = path.metadata().ok()?;
+    if !metadata.is_dir() {
+        return metadata.modified().ok();
+    }
+    std::fs::read_dir(path)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| newest(&entry.path()))
+        .max()
 }
 
 fn cargo(root: &Path) -> Command {
@@ -259,4 +297,15 @@ const SETUP_STEPS: u32 = 3;
 const BUILD_STEPS: u32 = SETUP_STEPS + 3;
 const TEST_STEPS: u32 = SETUP_STEPS + 5;
 const LINT_STEPS: u32 = 5;
+/// What the pages are built from, within web/.
+const PAGE_SOURCES: &[&str] = &[
+    "package-lock.json",
+    "sdk/package.json",
+    "sdk/src",
+    "demo/index.html",
+    "demo/package.json",
+    "demo/public",
+    "demo/src",
+    "demo/vite.config.ts",
+];
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);

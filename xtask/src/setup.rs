@@ -30,12 +30,17 @@ pub(crate) fn livekit_server(root: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(&tools)?;
     if cfg!(target_os = "linux") && succeeds(Command::new("docker").arg("info")) {
         eprintln!("      pulling {LIVEKIT_IMAGE} with Docker");
-        run(Command::new("docker").args(["pull", LIVEKIT_IMAGE]))?;
-        let script = format!(
-            "#!/bin/sh\nexec docker run --rm --network host --env LIVEKIT_CONFIG {LIVEKIT_IMAGE} \"$@\"\n"
-        );
-        write_executable(&server, &script)?;
-        return Ok(server);
+        match run(Command::new("docker").args(["pull", LIVEKIT_IMAGE])) {
+            Ok(()) => {
+                let run = "exec docker run --rm --network host --env LIVEKIT_CONFIG";
+                write_executable(
+                    &server,
+                    &format!("#!/bin/sh\n{run} {LIVEKIT_IMAGE} \"$@\"\n"),
+                )?;
+                return Ok(server);
+            }
+            Err(error) => eprintln!("      {error:#}; trying Go"),
+        }
     }
     if on_path("go").is_none() {
         bail!(

@@ -172,8 +172,8 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One thread. One at a time waits for the first deadline; before it runs the task, it lets
-    /// another wait for the next.
+    /// One thread. One at a time, the leader, waits for the first deadline; before it runs the task
+    /// it lets another wait for the next.
     fn run(&self) {
         let mut queue = self.lock();
         loop {
@@ -181,42 +181,49 @@ impl Shared {
                 return;
             }
             if queue.led {
-                queue = self
-                    .followers
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
+                let woken = self.followers.wait(queue);
+                queue = woken.unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let sleep = queue.due.peek().map(|first| {
-                first
-                    .deadline()
-                    .saturating_duration_since(Instant::now() + SPIN)
-            });
-            if sleep != Some(Duration::ZERO) {
-                queue.led = true;
-                queue = match sleep {
-                    None => self
-                        .leader
-                        .wait(queue)
-                        .unwrap_or_else(PoisonError::into_inner),
-                    Some(sleep) => {
-                        let woken = self.leader.wait_timeout(queue, sleep);
-                        woken.unwrap_or_else(PoisonError::into_inner).0
-                    }
-                };
-                queue.led = false;
+            let first = queue.due.peek().map(|first| first.deadline());
+            let now = Instant::now();
+            let due = first.is_some_and(|deadline| deadline <= now);
+            if let Some(entry) = due.then(|| queue.due.pop()).flatten() {
+                drop(queue);
+                self.followers.notify_one();
+                if let Some(entry) = self.tick(entry, now) {
+                    self.schedule(self.lock(), entry);
+                }
+                queue = self.lock();
                 continue;
             }
-            let Some(entry) = queue.due.pop() else {
-                continue;
-            };
-            drop(queue);
-            self.followers.notify_one();
-            if let Some(entry) = self.tick(entry) {
-                self.schedule(self.lock(), entry);
-            }
-            queue = self.lock();
+            queue.led = true;
+            queue = self.wait(queue, first);
+            queue.led = false;
         }
+    }
+
+    /// Waits for a deadline as the leader: sleeps, and spins for the last moment, so that only one
+    /// thread ever spins. Comes back early where an earlier task was added.
+    fn wait<'a>(
+        &'a self,
+        queue: MutexGuard<'a, Queue>,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, Queue> {
+        let Some(deadline) = deadline else {
+            let woken = self.leader.wait(queue);
+            return woken.unwrap_or_else(PoisonError::into_inner);
+        };
+        let sleep = deadline.saturating_duration_since(Instant::now() + SPIN);
+        if !sleep.is_zero() {
+            let woken = self.leader.wait_timeout(queue, sleep);
+            return woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(queue);
+        while Instant::now() < deadline {
+            std::hint::spin_loop();
+        }
+        self.lock()
     }
 
     /// Puts a task in the queue, and wakes the leader where it waits for a later one.
@@ -233,15 +240,9 @@ impl Shared {
         }
     }
 
-    /// Waits the last moment, and runs a task once. Answers it where it goes on.
-    fn tick(&self, mut entry: Box<Entry>) -> Option<Box<Entry>> {
-        let deadline = entry.deadline();
-        let mut now = Instant::now();
-        while now < deadline {
-            std::hint::spin_loop();
-            now = Instant::now();
-        }
-        self.stats.lateness.record(now - deadline);
+    /// Runs a task that is due once. Answers it where it goes on.
+    fn tick(&self, mut entry: Box<Entry>, now: Instant) -> Option<Box<Entry>> {
+        self.stats.lateness.record(now - entry.deadline());
         // One game's bug must not take the thread with it.
         let flow = catch_unwind(AssertUnwindSafe(|| entry.task.tick(now))).unwrap_or_else(|_| {
             self.stats.panicked.fetch_add(1, Relaxed);

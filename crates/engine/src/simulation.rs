@@ -335,9 +335,9 @@ pub enum SimulationError {
         reason: String,
     },
     /// The match's options are not what a module takes.
-    #[error("the match's options are not a JSON object: {reason}")]
+    #[error("the game's options are refused: {reason}")]
     Options {
-        /// Where they go wrong.
+        /// What is wrong with them.
         reason: String,
     },
     /// The module refused what it was given.

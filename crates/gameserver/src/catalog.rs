@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use axum::body::Bytes;
 use gs_api::{GameCatalog, GameInfo, GameMode};
 use gs_authority::{LoadError, LoadedGame, Modules};
+use gs_engine::Simulation;
+use gs_engine::simulation::MatchConfig;
 use gs_sandbox::{GameModule, Sandbox};
 use tokio_util::sync::CancellationToken;
 
@@ -109,6 +111,13 @@ impl Catalog {
             .compile(bytes)
             .with_context(|| game.module.display().to_string())?;
         let info = Arc::new(describe(id, game, &module)?);
+        // Once for nothing, so that options that the game refuses are known now.
+        let config = MatchConfig {
+            players: info.modes[0].players,
+            teams: info.teams,
+            options: info.options.clone(),
+        };
+        module.instantiate()?.init(0, &config)?;
         let mut games = self.games.write().unwrap_or_else(PoisonError::into_inner);
         let mut modules = games.remove(id).map(|g| g.modules).unwrap_or_default();
         modules.retain(|m| m.sha256() != module.sha256());

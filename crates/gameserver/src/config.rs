@@ -321,10 +321,11 @@ impl Reader<'_> {
         if let Some(mode) = &game.authority_mode {
             self.mode(&format!("{key}.authority_mode"), mode)?;
         }
-        let options = game
+        let mut options = game
             .options
             .clone()
             .unwrap_or_else(|| serde_json::json!({}));
+        self.fill(&format!("{key}.options"), entry, &mut options)?;
         if !options.is_object() {
             return Err(self.error(
                 entry,
@@ -365,47 +366,73 @@ impl Reader<'_> {
         }
     }
 
-    /// Fills in `${NAME}` and `${NAME:-default}`; `$$` stands for one dollar sign.
+    /// A scalar that may not be empty.
     fn text(&self, key: &str, raw: &Spanned<String>) -> Result<String, ConfigError> {
+        let text = self.expand(key, raw, &raw.value)?;
+        if text.is_empty() {
+            return Err(self.error(raw, key, "is empty; give a value, or leave the key out"));
+        }
+        Ok(text)
+    }
+
+    /// Fills in the texts within a game's options.
+    fn fill<T>(
+        &self,
+        key: &str,
+        at: &Spanned<T>,
+        value: &mut serde_json::Value,
+    ) -> Result<(), ConfigError> {
+        match value {
+            serde_json::Value::String(text) => *text = self.expand(key, at, text)?,
+            serde_json::Value::Array(values) => {
+                for value in values {
+                    self.fill(key, at, value)?;
+                }
+            }
+            serde_json::Value::Object(values) => {
+                for (name, value) in values {
+                    self.fill(&format!("{key}.{name}"), at, value)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Fills in `${NAME}` and `${NAME:-default}`; `$$` stands for one dollar sign.
+    fn expand<T>(&self, key: &str, at: &Spanned<T>, raw: &str) -> Result<String, ConfigError> {
         let mut out = String::new();
-        let mut rest = raw.value.as_str();
-        while let Some(at) = rest.find('$') {
-            out.push_str(&rest[..at]);
-            rest = &rest[at + 1..];
+        let mut rest = raw;
+        while let Some(dollar) = rest.find('$') {
+            out.push_str(&rest[..dollar]);
+            rest = &rest[dollar + 1..];
             if let Some(after) = rest.strip_prefix('$') {
                 out.push('$');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('{') {
                 let Some(end) = after.find('}') else {
-                    return Err(self.error(
-                        raw,
-                        key,
-                        "`${` without `}`; write ${NAME}, or $$ for a dollar sign",
-                    ));
+                    let message = "`${` without `}`; write ${NAME}, or $$ for a dollar sign";
+                    return Err(self.error(at, key, message));
                 };
                 let (name, default) = match after[..end].split_once(":-") {
                     Some((name, default)) => (name, Some(default)),
                     None => (&after[..end], None),
                 };
                 let value = (self.env)(name).filter(|v| !v.is_empty());
-                match value.as_deref().or(default) {
-                    Some(value) => out.push_str(value),
-                    None => {
-                        let message = format!(
-                            "the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
-                        );
-                        return Err(self.error(raw, key, &message));
-                    }
-                }
+                let Some(value) = value.as_deref().or(default) else {
+                    let message = format!(
+                        "the environment variable {name} is not set; set it, or write \
+                         ${{{name}:-default}}"
+                    );
+                    return Err(self.error(at, key, message));
+                };
+                out.push_str(value);
                 rest = &after[end + 1..];
             } else {
                 out.push('$');
             }
         }
         out.push_str(rest);
-        if out.is_empty() {
-            return Err(self.error(raw, key, "is empty; give a value, or leave the key out"));
-        }
         Ok(out)
     }
 
@@ -465,7 +492,7 @@ mod tests {
              api_key: \"${KEY}\"\n  api_secret: \"${SECRET}\"\ndatabase:\n  \
              url: \"${DATABASE_URL:-postgres://localhost/x}\"\ngame:\n  default_tick_rate: 30\n  \
              authority_mode: \"full\"\ngames:\n  arena:\n    module: Cargo.toml\n    players: 4\n    \
-             options: {match_seconds: 20}\n",
+             options: {match_seconds: 20, motd: \"hello ${KEY}\"}\n",
         )
         .unwrap();
         assert_eq!(config.http_port, 9090);
@@ -476,7 +503,11 @@ mod tests {
             ("https://example.test", "devkey")
         );
         assert_eq!(config.games["arena"].players, Some(4));
-        assert_eq!(config.games["arena"].options["match_seconds"], 20);
+        let options = &config.games["arena"].options;
+        assert_eq!(
+            (&options["match_seconds"], &options["motd"]),
+            (&20.into(), &"hello devkey".into())
+        );
         assert_eq!(config.unused_by_dev, ["database"]);
     }
 

@@ -1,5 +1,6 @@
 //! `gameserver dev`: LiveKit server, store, API, authority and demo in one process.
 
+use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
     let listener = listen(arguments.port.unwrap_or(config.http_port)).await?;
     let address = listener.local_addr()?;
     make_private(&arguments.data_dir)?;
+    let _lock = lock(&arguments.data_dir)?;
     let catalog = Catalog::load(
         sandbox(&config)?,
         config.games.clone(),
@@ -72,7 +74,7 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
     let authority = Authority::new(
         AuthorityConfig::new(
             websocket_url(&access.host),
-            format!("dev-{}", std::process::id()),
+            format!("dev-{}", uuid::Uuid::new_v4()),
         ),
         store.clone(),
         rooms.clone(),
@@ -112,10 +114,18 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
         router.into_make_service_with_connect_info::<SocketAddr>(),
     )
     .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let served = tasks.spawn(async move { serve.await });
+    tasks.spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the HTTP server failed");
+            }
+            shutdown.cancel();
+        }
+    });
     wait_until_ready(address, &shutdown).await?;
 
-    let _ = served.await;
+    shutdown.cancelled().await;
     tasks.close();
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, tasks.wait())
         .await
@@ -154,6 +164,22 @@ fn make_private(directory: &Path) -> anyhow::Result<()> {
             directory.display()
         )
     })
+}
+
+/// Two servers on one directory would end each other's LiveKit server.
+fn lock(directory: &Path) -> anyhow::Result<File> {
+    let path = directory.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "{} is in use by another gameserver; end it, or choose another place with --data-dir",
+            directory.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
 }
 
 fn sandbox(config: &Config) -> anyhow::Result<Sandbox> {
@@ -223,18 +249,25 @@ async fn wait_until_ready(address: SocketAddr, shutdown: &CancellationToken) -> 
     Ok(())
 }
 
+/// Ends in order at the first signal, and at once at the second.
 fn end_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
     #[cfg(unix)]
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
+        loop {
+            #[cfg(unix)]
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            #[cfg(not(unix))]
+            let _ = tokio::signal::ctrl_c().await;
+            if shutdown.is_cancelled() {
+                std::process::exit(1);
+            }
+            tracing::info!("ending; once more ends at once");
+            shutdown.cancel();
         }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
-        shutdown.cancel();
     });
     Ok(())
 }

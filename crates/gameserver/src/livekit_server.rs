@@ -147,7 +147,7 @@ impl Launch {
             };
             let pause = POLL * 2u32.pow(restarts_in_a_row.min(MAX_BACKOFF_STEPS));
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
             }
             match self.spawn() {
@@ -157,9 +157,11 @@ impl Launch {
                     continue;
                 }
             }
-            match self.wait_until_it_answers(&mut child).await {
-                Ok(()) => tracing::info!("the LiveKit server is back"),
-                Err(error) => tracing::error!("{error:#}"),
+            let answers = self.wait_until_it_answers(&mut child);
+            match shutdown.run_until_cancelled(answers).await {
+                Some(Ok(())) => tracing::info!("the LiveKit server is back"),
+                Some(Err(error)) => tracing::error!("{error:#}"),
+                None => break,
             }
         }
         stop(&mut child).await;

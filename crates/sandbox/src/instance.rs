@@ -63,9 +63,8 @@ impl Simulation for ModuleInstance {
         let options: Result<serde_json::Map<String, serde_json::Value>, _> =
             serde_json::from_str(&config.options);
         if let Err(error) = options {
-            return Err(SimulationError::Options {
-                reason: error.to_string(),
-            });
+            let reason = format!("not a JSON object: {error}");
+            return Err(SimulationError::Options { reason });
         }
         // The options go in as they are written, so that their numbers do not change on the way.
         let json = format!(
@@ -76,7 +75,14 @@ impl Simulation for ModuleInstance {
             caller.begin(caller.limits.load_deadline);
             let len = caller.pass("gs_init", json.as_bytes())?;
             let function = caller.exports.init.clone();
-            caller.call_for_nothing("gs_init", &function, (seed as i64, len))
+            let answer = caller.call_for_nothing("gs_init", &function, (seed as i64, len));
+            // A module may say what it has against the options.
+            if let Err(SimulationError::Refused { .. }) = answer
+                && let Some(reason) = caller.panic_text()
+            {
+                return Err(SimulationError::Options { reason });
+            }
+            answer
         })
     }
 

@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 
 use rustix::process::{Signal, kill_process};
 use support::{Dev, eventually, games, gameserver, is_alive, output};
@@ -84,6 +85,37 @@ fn a_taken_port_is_named() {
 }
 
 #[test]
+fn a_data_directory_serves_one_server_at_a_time() {
+    let data = tempfile::tempdir().unwrap();
+    let dev = Dev::start(data.path(), &["--games", games().to_str().unwrap()]);
+    let error = refused(&[
+        "dev",
+        "--port",
+        "0",
+        "--data-dir",
+        data.path().to_str().unwrap(),
+    ]);
+    assert!(
+        error.contains("in use") && error.contains("--data-dir"),
+        "{error}"
+    );
+    assert!(is_alive(dev.livekit_pid()));
+}
+
+#[test]
+fn a_client_that_never_finishes_its_request_does_not_hold_up_the_end() {
+    let data = tempfile::tempdir().unwrap();
+    let dev = Dev::start(data.path(), &["--games", games().to_str().unwrap()]);
+    let mut stalled = TcpStream::connect(dev.url.strip_prefix("http://").unwrap()).unwrap();
+    stalled
+        .write_all(b"POST /auth/guest HTTP/1.1\r\nhost: x\r\ncontent-le")
+        .unwrap();
+    // Answered after the bytes above were read, by the same accept loop.
+    get(&format!("{}/healthz", dev.url));
+    assert!(dev.interrupt().success());
+}
+
+#[test]
 fn a_bad_configuration_stops_the_start_with_the_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.yaml");
@@ -100,7 +132,7 @@ fn a_bad_configuration_stops_the_start_with_the_line() {
 }
 
 #[test]
-fn a_refused_module_and_a_missing_livekit_server_are_named() {
+fn a_refused_module_refused_options_and_a_missing_livekit_server_are_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("broken.wasm"), b"not a module").unwrap();
     let file = folder.path().join("config.yaml");
@@ -110,6 +142,18 @@ fn a_refused_module_and_a_missing_livekit_server_are_named() {
     let error = refused(&[&common[..], &["--config", file.to_str().unwrap()]].concat());
     assert!(
         error.contains("games.broken.module") && error.contains("broken.wasm"),
+        "{error}"
+    );
+
+    let arena = games().join("arena.wasm");
+    let text = format!(
+        "games:\n  arena:\n    module: {}\n    options: {{speed: 9}}\n",
+        arena.display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let error = refused(&[&common[..], &["--config", file.to_str().unwrap()]].concat());
+    assert!(
+        error.contains("options") && error.contains("speed"),
         "{error}"
     );
 
