@@ -31,7 +31,7 @@ pub trait Rooms: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum RoomError {
     /// No answer, or none that makes sense.
-    #[error("LiveKit at {url} is unreachable ({reason}); check that it runs and `livekit.url`")]
+    #[error("LiveKit at {url} is unreachable ({reason}); check that it runs and `livekit.host`")]
     Unreachable {
         /// Where it was looked for.
         url: String,
@@ -41,7 +41,7 @@ pub enum RoomError {
     /// It does not know the API key, the secret does not match, or it is no LiveKit at all.
     #[error(
         "what answers at {url} is no LiveKit that accepts the API key; \
-         check `livekit.url`, `livekit.api_key` and its secret"
+         check `livekit.host`, `livekit.api_key` and its secret"
     )]
     Unauthorized {
         /// Who refused.
