@@ -84,7 +84,7 @@ impl Placement {
         if self
             .shared
             .store()
-            .fail_match(overdue.id, reason, self.shared.now())
+            .fail_match(overdue.id, None, reason, self.shared.now())
             .await?
         {
             tracing::error!(match.id = %overdue.id, room.id = overdue.room, "{reason}");
@@ -191,7 +191,7 @@ async fn open_room(
             tracing::error!(match.id = %match_id, room.id = room, error = %error, "no room");
             shared
                 .store()
-                .fail_match(match_id, reason(&error), shared.now())
+                .fail_match(match_id, None, reason(&error), shared.now())
                 .await
         }
     };

@@ -22,6 +22,11 @@ pub trait Matches: Send + Sync {
 
     /// Claims the oldest match that is open or running and that nobody holds, for `ttl` from
     /// `now`, under an epoch higher than any before.
+    ///
+    /// A lease that ran out is free to any holder but its own, which still has it as long as
+    /// nobody else claims it: a store that answers late must not make a process take its own
+    /// matches for those of a dead one. So a name is one process's for one life, and a holder
+    /// that stops running a match gives it back with [`Matches::release_lease`].
     async fn claim_match(
         &self,
         holder: &str,
@@ -39,7 +44,7 @@ pub trait Matches: Send + Sync {
         ttl: Duration,
     ) -> StoreResult<Lease>;
 
-    /// Gives a match back, so that another process claims it at once.
+    /// Gives a match back, so that any process, this one too, can claim it at once.
     async fn release_lease(&self, match_id: Uuid, epoch: u64) -> StoreResult<Lease>;
 
     /// Notes that the authority is in the room: the tickets go from placing to matched. Calling it
@@ -59,11 +64,14 @@ pub trait Matches: Send + Sync {
         at: DateTime<Utc>,
     ) -> StoreResult<Lease>;
 
-    /// Gives up a match that is not ready; its tickets fail with the reason. Answers false, and
-    /// changes nothing, where the match is ready or over: then [`Matches::store_result`] ends it.
+    /// Gives up a match that is not ready; its tickets fail with the reason. A holder names its
+    /// epoch; without one, the match fails whoever holds it. Answers false, and changes nothing,
+    /// where the match is ready or over, or the epoch is not the newest: then
+    /// [`Matches::store_result`] ends it, or says that another holder runs it.
     async fn fail_match(
         &self,
         match_id: Uuid,
+        epoch: Option<u64>,
         reason: &str,
         now: DateTime<Utc>,
     ) -> StoreResult<bool>;
@@ -308,8 +316,8 @@ pub struct SlotOutcome {
 pub enum StoreOutcome {
     /// The result is stored, durably.
     Stored,
-    /// The match had a result already (or failed to be placed); that one stands.
+    /// The match had a result of this epoch already (or failed to be placed); that one stands.
     AlreadyStored,
-    /// Another holder runs the match now; nothing changed.
+    /// Another holder runs the match now, or ended it; nothing changed.
     StaleEpoch,
 }

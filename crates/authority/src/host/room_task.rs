@@ -187,7 +187,10 @@ impl Authority {
         let details = &tenure.details;
         tenure.end();
         tracing::error!(reason, "the match cannot be run");
-        let fail = || self.store.fail_match(details.id, &reason, Utc::now());
+        let fail = || {
+            self.store
+                .fail_match(details.id, Some(tenure.epoch), &reason, Utc::now())
+        };
         match retry("give up a match", details.id, STORE_PATIENCE, fail).await {
             // It was ready under an earlier holder, so its players have their tokens.
             Some(false) => {

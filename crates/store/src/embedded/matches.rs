@@ -99,7 +99,8 @@ impl Matches for EmbeddedStore {
                  lease_expires_at = ?2
              WHERE id = (
                  SELECT id FROM matches WHERE status IN ('open', 'running')
-                 AND (lease_expires_at IS NULL OR lease_expires_at <= ?3)
+                 AND (lease_expires_at IS NULL
+                     OR (lease_expires_at <= ?3 AND lease_holder IS NOT ?1))
                  ORDER BY created_at, id LIMIT 1)
              RETURNING *",
         )
@@ -146,7 +147,9 @@ impl Matches for EmbeddedStore {
         .bind(epoch as i64)
         .execute(&self.writer)
         .await?;
-        self.changed();
+        if updated.rows_affected() == 1 {
+            self.changed();
+        }
         Ok(lease(updated.rows_affected()))
     }
 
@@ -207,18 +210,21 @@ impl Matches for EmbeddedStore {
     async fn fail_match(
         &self,
         match_id: Uuid,
+        epoch: Option<u64>,
         reason: &str,
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
         let mut tx = self.write().await?;
         let updated = sqlx::query(
-            "UPDATE matches SET status = 'failed', reason = ?, ended_at = ?,
+            "UPDATE matches SET status = 'failed', reason = ?1, ended_at = ?2,
                  lease_expires_at = NULL, lease_holder = NULL
-             WHERE id = ? AND status IN ('forming', 'open') AND ready_at IS NULL",
+             WHERE id = ?3 AND status IN ('forming', 'open') AND ready_at IS NULL
+             AND (?4 IS NULL OR lease_epoch = ?4)",
         )
         .bind(reason)
         .bind(millis(now))
         .bind(match_id.to_string())
+        .bind(epoch.map(|epoch| epoch as i64))
         .execute(&mut *tx)
         .await?;
         if updated.rows_affected() == 0 {
@@ -241,11 +247,12 @@ impl Matches for EmbeddedStore {
         let Some(stored) = select_match(&mut tx, match_id).await? else {
             return Err(StoreError::Invalid(format!("there is no match {match_id}")));
         };
-        if stored.ended_at.is_some() {
-            return Ok(StoreOutcome::AlreadyStored);
-        }
+        // First, so that nobody takes another holder's result for its own.
         if stored.epoch != epoch {
             return Ok(StoreOutcome::StaleEpoch);
+        }
+        if stored.ended_at.is_some() {
+            return Ok(StoreOutcome::AlreadyStored);
         }
         store_slots(&mut tx, &stored, &outcome, now).await?;
         sqlx::query(

@@ -186,12 +186,37 @@ pub(crate) async fn a_lease_runs_out_and_its_epoch_grows(store: SharedStore) {
     );
 }
 
+pub(crate) async fn a_holder_never_reclaims_its_own_lapsed_lease(store: SharedStore) {
+    let ids = players(&*store, 4).await;
+    let id = running_match(&*store, &ids[..2], 1).await;
+    // Its own that ran out does not hide another one, which is newer, either.
+    assert_eq!(store.claim_match("a", at(60), TTL).await.unwrap(), None);
+    let (free, _) = formed_match(&*store, &ids[2..], 2).await;
+    store.room_created(free, "RM_2").await.unwrap();
+    let claim = store.claim_match("a", at(60), TTL).await.unwrap().unwrap();
+    assert_eq!((claim.details.id, claim.epoch), (free, 1));
+
+    // Still the holder, as long as nobody else comes.
+    let renewed = store.renew_lease(id, 1, at(61), TTL).await.unwrap();
+    assert_eq!(renewed, Lease::Held);
+    let claim = store.claim_match("b", at(99), TTL).await.unwrap().unwrap();
+    assert_eq!((claim.details.id, claim.epoch), (id, 2));
+    // Now it is another's, whose lease can run out for the first one.
+    let claim = store.claim_match("a", at(200), TTL).await.unwrap().unwrap();
+    assert_eq!((claim.details.id, claim.epoch), (id, 3));
+}
+
 pub(crate) async fn a_released_match_is_claimed_at_once(store: SharedStore) {
     let ids = players(&*store, 2).await;
     let id = running_match(&*store, &ids, 1).await;
     assert_eq!(store.release_lease(id, 1).await.unwrap(), Lease::Held);
     let claim = store.claim_match("b", at(2), TTL).await.unwrap().unwrap();
     assert_eq!((claim.details.id, claim.epoch), (id, 2));
+
+    // Also by whoever gave it back.
+    assert_eq!(store.release_lease(id, 2).await.unwrap(), Lease::Held);
+    let claim = store.claim_match("b", at(2), TTL).await.unwrap().unwrap();
+    assert_eq!((claim.details.id, claim.epoch), (id, 3));
 }
 
 pub(crate) async fn tickets_are_matched_when_the_authority_is_ready(store: SharedStore) {
@@ -228,8 +253,13 @@ pub(crate) async fn a_match_that_is_not_ready_can_fail(store: SharedStore) {
     let overdue = store.overdue_matches(at(2)).await.unwrap();
     assert_eq!(overdue.iter().map(|m| m.id).collect::<Vec<_>>(), [id]);
 
-    assert!(store.fail_match(id, "no authority", at(5)).await.unwrap());
-    assert!(!store.fail_match(id, "again", at(6)).await.unwrap());
+    assert!(
+        store
+            .fail_match(id, None, "no authority", at(5))
+            .await
+            .unwrap()
+    );
+    assert!(!store.fail_match(id, None, "again", at(6)).await.unwrap());
     let failed = store.match_by_id(id).await.unwrap().unwrap();
     assert_eq!(
         (failed.status, failed.reason.as_deref()),
@@ -250,7 +280,34 @@ pub(crate) async fn a_match_that_is_not_ready_can_fail(store: SharedStore) {
     enqueue(&*store, ids[0], 9).await;
 
     let ready = running_match(&*store, &ids[2..], 2).await;
-    assert!(!store.fail_match(ready, "too late", at(9)).await.unwrap());
+    assert!(
+        !store
+            .fail_match(ready, None, "too late", at(9))
+            .await
+            .unwrap()
+    );
+}
+
+pub(crate) async fn a_stale_holder_cannot_fail_a_match(store: SharedStore) {
+    let ids = players(&*store, 2).await;
+    let (id, tickets) = formed_match(&*store, &ids, 1).await;
+    store.room_created(id, "RM_1").await.unwrap();
+    store.claim_match("a", at(2), TTL).await.unwrap().unwrap();
+    store.claim_match("b", at(9), TTL).await.unwrap().unwrap();
+    let stale = store.fail_match(id, Some(1), "no module", at(9)).await;
+    assert!(!stale.unwrap());
+    let untouched = store.match_by_id(id).await.unwrap().unwrap();
+    assert_eq!(
+        (untouched.status, untouched.reason),
+        (MatchStatus::Open, None)
+    );
+    let ticket = store.ticket(tickets[0]).await.unwrap().unwrap();
+    assert_eq!(ticket.status, TicketStatus::Placing);
+
+    let current = store.fail_match(id, Some(2), "no module", at(9)).await;
+    assert!(current.unwrap());
+    let failed = store.match_by_id(id).await.unwrap().unwrap();
+    assert_eq!(failed.status, MatchStatus::Failed);
 }
 
 pub(crate) async fn a_result_is_stored_once(store: SharedStore) {
@@ -324,6 +381,22 @@ pub(crate) async fn a_stale_holder_stores_nothing(store: SharedStore) {
         .await
         .unwrap();
     assert_eq!(current, StoreOutcome::Stored);
+
+    // Nor does it take the other's result for its own.
+    let stale = store
+        .store_result(id, 1, outcome(&[10, 5]), at(10))
+        .await
+        .unwrap();
+    assert_eq!(stale, StoreOutcome::StaleEpoch);
+    let again = store
+        .store_result(id, 2, outcome(&[1, 2]), at(10))
+        .await
+        .unwrap();
+    assert_eq!(again, StoreOutcome::AlreadyStored);
+    let ended = store.match_by_id(id).await.unwrap().unwrap();
+    for (slot, expected) in ended.slots.iter().zip(outcome(&[1, 2]).slots) {
+        assert_eq!(slot.result.as_ref(), Some(&expected));
+    }
 }
 
 pub(crate) async fn a_void_result_counts_for_nobody(store: SharedStore) {
@@ -417,4 +490,8 @@ pub(crate) async fn changes_are_announced(store: SharedStore) {
         .await
         .unwrap();
     changed("the result").await;
+
+    // Nothing is announced where nothing changed.
+    assert_eq!(store.release_lease(id, 1).await.unwrap(), Lease::Lost);
+    assert!(!changes.has_changed().unwrap());
 }
