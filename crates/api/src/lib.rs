@@ -140,7 +140,7 @@ pub struct ApiParts {
 /// What can be tuned.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How often addresses and accounts may try to sign in.
+    /// How often addresses and accounts may try to sign in, and players to queue.
     pub limits: Limits,
     /// How long a match waits for an authority before it fails.
     pub authority_deadline: Duration,

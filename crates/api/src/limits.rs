@@ -1,4 +1,4 @@
-//! How often somebody may try: token buckets by address and by account.
+//! How often somebody may try: token buckets by address, by account and by player.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,16 +7,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// How often addresses and accounts may try to sign in.
+/// How often addresses and accounts may try to sign in, and players to queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Calls that sign somebody in, from one address (an IPv6 /64 network).
     pub address: Rate,
     /// Passwords tried for one account, wherever from.
     pub account: Rate,
+    /// Tickets asked for by one player.
+    pub queue: Rate,
 }
 
 impl Default for Limits {
@@ -30,6 +33,11 @@ impl Default for Limits {
             account: Rate {
                 burst: 10,
                 interval: Duration::from_secs(6),
+            },
+            // Far beyond anybody who changes their mind; each ticket is a write that is kept a day.
+            queue: Rate {
+                burst: 20,
+                interval: Duration::from_secs(1),
             },
         }
     }
@@ -47,6 +55,7 @@ pub struct Rate {
 pub(crate) struct Limiter {
     addresses: Buckets<IpAddr>,
     accounts: Buckets<String>,
+    queues: Buckets<Uuid>,
 }
 
 impl Limiter {
@@ -54,6 +63,7 @@ impl Limiter {
         Self {
             addresses: Buckets::new(limits.address),
             accounts: Buckets::new(limits.account),
+            queues: Buckets::new(limits.queue),
         }
     }
 
@@ -65,6 +75,11 @@ impl Limiter {
     /// Counts a password tried for an account.
     pub(crate) fn account(&self, name_key: String, now: DateTime<Utc>) -> Result<(), Problem> {
         self.accounts.take(name_key, now)
+    }
+
+    /// Counts a ticket that a player asks for.
+    pub(crate) fn queue(&self, player_id: Uuid, now: DateTime<Utc>) -> Result<(), Problem> {
+        self.queues.take(player_id, now)
     }
 }
 

@@ -46,7 +46,7 @@ struct Placement {
     places: Arc<Semaphore>,
     /// Rooms being made; they end with this.
     placing: JoinSet<()>,
-    /// When expired sessions were forgotten last.
+    /// When expired sessions and old tickets were forgotten last.
     tidied_at: Option<DateTime<Utc>>,
 }
 
@@ -61,7 +61,13 @@ impl Placement {
             .await?;
         if self.tidied_at.is_none_or(|at| now - at > TIDY_INTERVAL) {
             store.forget_expired_sessions(now).await?;
-            self.tidied_at = Some(now);
+            let forgotten = store
+                .forget_tickets(now - TICKETS_KEPT, MAX_FORGOTTEN)
+                .await?;
+            // Where more may be left, the next round goes on.
+            if forgotten < u64::from(MAX_FORGOTTEN) {
+                self.tidied_at = Some(now);
+            }
         }
         for overdue in store
             .overdue_matches(now - settings.authority_deadline)
@@ -221,8 +227,12 @@ fn reason(error: &RoomError) -> &'static str {
 
 /// How late a change may be seen that another process made, and how exact the deadlines are.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often expired sessions are forgotten; they are refused anyway.
+/// How often expired sessions and old tickets are forgotten; nobody meets them anyway.
 const TIDY_INTERVAL: TimeDelta = TimeDelta::hours(1);
+/// How long a player can ask what became of a ticket: whoever comes back the next day queues anew.
+const TICKETS_KEPT: TimeDelta = TimeDelta::days(1);
+/// Most tickets forgotten in one round, so that leases and results do not wait behind it.
+const MAX_FORGOTTEN: u32 = 1_000;
 /// Most tickets of a game that one round looks at.
 const MAX_BATCH: u32 = 2_000;
 /// Most rooms being made at once: LiveKit takes a few milliseconds for each.

@@ -27,6 +27,7 @@ pub(crate) async fn enqueue(
     caller: Caller,
     Body(body): Body<QueueBody>,
 ) -> Result<Response, Problem> {
+    shared.limiter.queue(caller.player_id, shared.now())?;
     let Some(game) = shared.parts.catalog.game(&body.game) else {
         return Err(Problem::not_found(
             "this server has no such game; `GET /games` lists them",

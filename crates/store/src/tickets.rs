@@ -33,6 +33,11 @@ pub trait Tickets: Send + Sync {
         not_seen_since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> StoreResult<u64>;
+
+    /// Deletes at most `limit` tickets to which nothing has happened since `unchanged_since` and
+    /// nothing more will: final ones, those that were matched only once the match is over. Answers
+    /// how many.
+    async fn forget_tickets(&self, unchanged_since: DateTime<Utc>, limit: u32) -> StoreResult<u64>;
 }
 
 /// A player's wish for a match.

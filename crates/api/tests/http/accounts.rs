@@ -225,7 +225,12 @@ async fn an_address_that_tries_too_often_has_to_wait() {
         burst: 1_000,
         interval: Duration::from_millis(1),
     };
-    let world = World::with_limits(Limits { address, account }).await;
+    let world = World::with_limits(Limits {
+        address,
+        account,
+        ..Limits::default()
+    })
+    .await;
     let guest = async |from: &str| {
         let call = request("POST", "/auth/guest", None, Some(json!({})));
         world.call(from_address(call, from)).await
@@ -264,7 +269,12 @@ async fn an_account_whose_password_is_guessed_is_slowed_down_wherever_from() {
         burst: 2,
         interval: Duration::from_secs(60),
     };
-    let world = World::with_limits(Limits { address, account }).await;
+    let world = World::with_limits(Limits {
+        address,
+        account,
+        ..Limits::default()
+    })
+    .await;
     world.register("Ada").await;
     let login = async |username: &str, from: &str| {
         let body = json!({"username": username, "password": "incorrect horse"});

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
 use chrono::TimeDelta;
-use gs_api::Environment as _;
-use gs_store::{MatchOutcome, Matches as _, Outcome, SlotOutcome, StoreOutcome};
+use gs_api::{Environment as _, Limits, Rate};
+use gs_store::{MatchOutcome, Matches as _, Outcome, SlotOutcome, StoreOutcome, Tickets as _};
 use serde_json::{Value, json};
 
 use crate::world::{Account, DEADLINE, World, request, send, text};
@@ -160,6 +160,62 @@ async fn queueing_twice_names_the_earlier_ticket_until_it_is_cancelled() {
 }
 
 #[tokio::test]
+async fn a_player_who_queues_too_often_has_to_wait() {
+    let queue = Rate {
+        burst: 3,
+        interval: std::time::Duration::from_secs(60),
+    };
+    let world = World::with_limits(Limits {
+        queue,
+        ..Limits::default()
+    })
+    .await;
+    let (ada, bob) = (world.register("Ada").await, world.register("Bob").await);
+    for _ in 0..3 {
+        let ticket = world.enqueue(&ada).await;
+        world
+            .delete(&format!("/match/queue/{ticket}"), Some(&ada.access))
+            .await
+            .expect(StatusCode::NO_CONTENT);
+    }
+    let refused = world
+        .post("/match/queue", Some(&ada.access), json!({"game": "arena"}))
+        .await;
+    let seconds: u64 = refused.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    refused.expect(StatusCode::TOO_MANY_REQUESTS);
+    world.enqueue(&bob).await;
+    world.clock.advance(60);
+    world.enqueue(&ada).await;
+}
+
+#[tokio::test]
+async fn a_ticket_is_forgotten_a_day_after_its_end() {
+    let world = World::new().await;
+    let ada = world.guest().await;
+    let ticket = world.enqueue(&ada).await;
+    world
+        .delete(&format!("/match/queue/{ticket}"), Some(&ada.access))
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    let id: uuid::Uuid = ticket.parse().unwrap();
+    assert!(world.store.ticket(id).await.unwrap().is_some());
+    world.clock.advance(24 * 60 * 60 + 60);
+    let forgotten = async {
+        while world.store.ticket(id).await.unwrap().is_some() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, forgotten)
+        .await
+        .expect("the ticket is still there");
+}
+
+#[tokio::test]
 async fn a_matched_ticket_cannot_be_cancelled() {
     let world = World::new().await;
     let (ada, ..) = matched(&world).await;
@@ -227,7 +283,7 @@ async fn a_ticket_whose_player_is_silent_times_out() {
     // The timed-out ticket is looked at by another way than asking, which would be a heartbeat.
     let ada_id: uuid::Uuid = ada.id.parse().unwrap();
     let timed_out = async {
-        use gs_store::{TicketStatus, Tickets as _};
+        use gs_store::TicketStatus;
         loop {
             let ticket = world.store.newest_ticket(ada_id).await.unwrap().unwrap();
             if ticket.status == TicketStatus::TimedOut {

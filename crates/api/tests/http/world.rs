@@ -43,6 +43,7 @@ impl World {
         Self::with_limits(Limits {
             address: rate,
             account: rate,
+            queue: rate,
         })
         .await
     }

@@ -138,4 +138,20 @@ impl Tickets for EmbeddedStore {
         }
         Ok(expired.rows_affected())
     }
+
+    async fn forget_tickets(&self, unchanged_since: DateTime<Utc>, limit: u32) -> StoreResult<u64> {
+        let deleted = sqlx::query(
+            "DELETE FROM tickets WHERE id IN (
+                 SELECT tickets.id FROM tickets LEFT JOIN matches ON matches.id = match_id
+                 WHERE tickets.status IN ('matched', 'cancelled', 'timed_out', 'failed')
+                 AND changed_at < ?
+                 AND (match_id IS NULL OR matches.status IN ('ended', 'failed'))
+                 ORDER BY changed_at LIMIT ?)",
+        )
+        .bind(millis(unchanged_since))
+        .bind(limit)
+        .execute(&self.writer)
+        .await?;
+        Ok(deleted.rows_affected())
+    }
 }

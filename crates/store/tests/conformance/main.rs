@@ -39,6 +39,7 @@ conformance!(
     tickets::a_cancelled_ticket_frees_the_player,
     tickets::tickets_that_nobody_asks_for_time_out,
     tickets::the_newest_ticket_is_found_whatever_became_of_it,
+    tickets::old_tickets_are_forgotten_once_nothing_can_happen_to_them,
     matches::forming_a_match_takes_all_tickets_or_none,
     matches::concurrent_matches_never_share_a_ticket,
     matches::a_match_is_claimed_only_once_its_room_exists,

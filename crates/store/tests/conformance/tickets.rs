@@ -1,7 +1,9 @@
-use gs_store::{Cancel, Enqueue, TicketStatus};
+use gs_store::{Cancel, Enqueue, StoreOutcome, TicketStatus};
 use uuid::Uuid;
 
-use crate::world::{SharedStore, at, enqueue, formed_match, new_ticket, players};
+use crate::world::{
+    SharedStore, at, enqueue, formed_match, new_ticket, outcome, players, running_match,
+};
 
 pub(crate) async fn a_player_has_one_live_ticket(store: SharedStore) {
     let player = players(&*store, 1).await[0];
@@ -117,4 +119,45 @@ pub(crate) async fn the_newest_ticket_is_found_whatever_became_of_it(store: Shar
         store.newest_ticket(player).await.unwrap().unwrap().id,
         second
     );
+}
+
+pub(crate) async fn old_tickets_are_forgotten_once_nothing_can_happen_to_them(store: SharedStore) {
+    let ids = players(&*store, 7).await;
+    let match_id = running_match(&*store, &ids[..2], 1).await;
+    let (failed_id, failed) = formed_match(&*store, &ids[2..4], 2).await;
+    store
+        .fail_match(failed_id, None, "no authority", at(10))
+        .await
+        .unwrap();
+    let (_, placing) = formed_match(&*store, &ids[4..5], 3).await;
+    let cancelled = enqueue(&*store, ids[5], 0).await;
+    store.cancel_ticket(cancelled, at(20)).await.unwrap();
+    let silent = enqueue(&*store, ids[5], 21).await;
+    assert_eq!(store.expire_tickets(at(22), at(30)).await.unwrap(), 1);
+    let queued = enqueue(&*store, ids[6], 31).await;
+
+    // Each is kept until that long after its last change, the oldest goes first.
+    assert_eq!(store.forget_tickets(at(10), 9).await.unwrap(), 0);
+    assert_eq!(store.forget_tickets(at(99), 1).await.unwrap(), 1);
+    assert_eq!(store.forget_tickets(at(20), 9).await.unwrap(), 1);
+    for ticket in failed {
+        assert_eq!(store.ticket(ticket).await.unwrap(), None);
+    }
+    assert!(store.ticket(cancelled).await.unwrap().is_some());
+    assert_eq!(store.forget_tickets(at(99), 9).await.unwrap(), 2);
+    for ticket in [cancelled, silent] {
+        assert_eq!(store.ticket(ticket).await.unwrap(), None);
+    }
+
+    // Those in a match that goes on, and those that wait, are needed.
+    let matched = store.newest_ticket(ids[0]).await.unwrap().unwrap();
+    assert_eq!(matched.status, TicketStatus::Matched);
+    let stored = store.store_result(match_id, 1, outcome(&[10, 5]), at(40));
+    assert_eq!(stored.await.unwrap(), StoreOutcome::Stored);
+    assert_eq!(store.forget_tickets(at(99), 9).await.unwrap(), 2);
+    assert_eq!(store.newest_ticket(ids[0]).await.unwrap(), None);
+    for ticket in [placing[0], queued] {
+        assert!(store.ticket(ticket).await.unwrap().is_some());
+    }
+    assert!(store.match_by_id(match_id).await.unwrap().is_some());
 }
