@@ -102,6 +102,18 @@ impl Catalog {
         wanted
     }
 
+    /// Drops the games that are not wanted any more, and answers which.
+    fn retain(&self, wanted: &BTreeMap<String, GameConfig>) -> Vec<String> {
+        let mut games = self.games.write().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<String> = games
+            .keys()
+            .filter(|id| !wanted.contains_key(*id))
+            .cloned()
+            .collect();
+        games.retain(|id, _| wanted.contains_key(id));
+        gone
+    }
+
     fn read(&self, id: &str, game: &GameConfig) -> anyhow::Result<()> {
         use anyhow::Context;
         let bytes =
@@ -128,7 +140,8 @@ impl Catalog {
     }
 }
 
-/// Notices modules that were rebuilt, added or removed.
+/// Notices modules that were rebuilt, added or removed. One that is refused changes nothing: the
+/// module before it stays.
 pub(crate) struct Watch {
     seen: Seen,
 }
@@ -152,21 +165,20 @@ impl Watch {
     }
 
     fn look(&mut self, catalog: &Catalog) {
-        for (id, game) in catalog.wanted() {
+        let wanted = catalog.wanted();
+        for id in catalog.retain(&wanted) {
+            tracing::info!(game = id, "the module is gone; the game is served no more");
+        }
+        self.seen
+            .retain(|module, _| wanted.values().any(|game| game.module == *module));
+        for (id, game) in wanted {
             let now = stamp(&game.module);
             if self.seen.insert(game.module.clone(), now) == Some(now) {
                 continue;
             }
             match catalog.read(&id, &game) {
-                Ok(()) => {
-                    tracing::info!(game = id, "the module was rebuilt; the next match plays it")
-                }
-                Err(error) => {
-                    tracing::error!(
-                        game = id,
-                        "the rebuilt module is refused, the old one stays: {error:#}"
-                    );
-                }
+                Ok(()) => tracing::info!(game = id, "read the new module; the next match plays it"),
+                Err(error) => tracing::error!(game = id, "the new module is refused: {error:#}"),
             }
         }
     }

@@ -114,7 +114,7 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
         router.into_make_service_with_connect_info::<SocketAddr>(),
     )
     .with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    tasks.spawn({
+    let served = tokio::spawn({
         let shutdown = shutdown.clone();
         async move {
             if let Err(error) = serve.await {
@@ -136,11 +136,18 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
             SHUTDOWN_TIMEOUT.as_secs()
         );
     }
+    // Whoever has not finished a request by now is cut off.
+    let _ = tokio::time::timeout(HTTP_GRACE, served).await;
     livekit_shutdown.cancel();
     if let Some(livekit) = livekit {
         livekit.ended().await;
     }
     Ok(())
+}
+
+/// Reads the games that a configuration names, as a start would.
+pub(crate) fn check_games(config: &Config) -> anyhow::Result<()> {
+    Catalog::load(sandbox(config)?, config.games.clone(), None).map(drop)
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {
@@ -272,6 +279,7 @@ fn end_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
+const HTTP_GRACE: Duration = Duration::from_secs(1);
 const READY_POLL: Duration = Duration::from_millis(20);
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Ending rooms takes a moment each; what is not done by then would hold up Ctrl-C.

@@ -89,7 +89,7 @@ impl Launch {
             tokio::spawn(async move {
                 let mut lines = BufReader::new(output).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    tracing::debug!(target: "livekit", "{line}");
+                    tracing::debug!(target: "livekit", "{}", without_tokens(&line));
                 }
             });
         }
@@ -167,6 +167,20 @@ impl Launch {
         stop(&mut child).await;
         let _ = std::fs::remove_file(&self.pid_file);
     }
+}
+
+/// A line of LiveKit's log, which quotes the tokens that it refuses, without them.
+fn without_tokens(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(start) = rest.find("eyJ") {
+        // A JWT: base64url and dots.
+        let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        out.push_str(&rest[..start]);
+        out.push_str("[token]");
+        rest = rest[start..].trim_start_matches(is_token);
+    }
+    out + rest
 }
 
 /// Asks the child to end, asks again (LiveKit then drops its rooms), and ends it.
@@ -294,3 +308,19 @@ const LOOPBACK_INTERFACE: &str = if cfg!(target_os = "linux") {
 } else {
     "lo0"
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_taken_out_of_livekits_lines() {
+        let line = r#"WARN {"error": "invalid token: eyJhbGci.eyJleHAi-_.c2ln, x", "n": 1} eyJ"#;
+        let shown = without_tokens(line);
+        assert_eq!(
+            shown,
+            r#"WARN {"error": "invalid token: [token], x", "n": 1} [token]"#
+        );
+        assert_eq!(without_tokens("quiet"), "quiet");
+    }
+}

@@ -16,6 +16,7 @@ mod metrics;
 mod new_game;
 mod pages;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -114,6 +115,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Config(ConfigCommand::Check { file }) => {
             let config = Config::read(&file)?;
+            dev::check_games(&config)?;
             println!("{}: good", file.display());
             print!("{}", config.summary());
             Ok(())
@@ -133,6 +135,7 @@ fn log_to_standard_error() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }

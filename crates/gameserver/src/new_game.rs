@@ -16,6 +16,9 @@ pub(crate) fn create(name: &str, folder: &Path, sdk: Option<&Path>) -> anyhow::R
              starting with a letter"
         );
     }
+    if TAKEN.contains(&name) {
+        bail!("`{name}` has a meaning of its own in Rust; choose another name");
+    }
     let target = folder.join(name);
     if target.exists() {
         bail!("{} is already there; choose another name", target.display());
@@ -72,6 +75,70 @@ fn relative(from: &Path, to: &Path) -> anyhow::Result<String> {
     Ok(up.chain(down).collect::<Vec<_>>().join("/"))
 }
 
+/// Keywords, and crates that every program or this one knows by that name. Keywords that have a
+/// capital or an underscore are no names anyway.
+const TAKEN: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "game-sdk",
+    "game-sdk-macros",
+    "gen",
+    "gs-engine",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc-macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
 const TEMPLATE: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../template/Cargo.toml.tmpl")),
     ("src/lib.rs", include_str!("../template/src/lib.rs.tmpl")),
@@ -91,6 +158,10 @@ mod tests {
                 error.contains("expected 1 to 32 characters"),
                 "{name}: {error}"
             );
+        }
+        for name in ["core", "match", "game-sdk"] {
+            let error = create(name, folder.path(), None).unwrap_err().to_string();
+            assert!(error.contains("meaning of its own"), "{name}: {error}");
         }
         std::fs::create_dir(folder.path().join("taken")).unwrap();
         assert!(

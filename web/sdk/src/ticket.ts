@@ -111,7 +111,8 @@ export class Ticket {
         accepted = true;
         await this.#api.accept(this.id, (await options.accept?.(status)) ?? true);
       }
-      if (ENDED.includes(status.status)) {
+      // Matched without a match: it is over already.
+      if (ENDED.includes(status.status) || status.status === "matched") {
         throw new MatchmakingError(status);
       }
       // The server holds the request while nothing changes; one that does not must not be flooded.
