@@ -22,7 +22,9 @@ pub struct Limits {
     pub load_deadline: Duration,
     /// Largest module, in bytes (default 16 MiB). It bounds the time that compiling takes.
     pub max_module_bytes: usize,
-    /// Most instances at a time (default 256). Each reserves 4 GiB of address space, no memory.
+    /// Most instances at a time (default 272: those of 256 rooms, and 16 for modules that are
+    /// compiled meanwhile and for rooms that are just closing). Each reserves 4 GiB of address space,
+    /// no memory.
     pub max_instances: u32,
     /// Ticks a second for modules whose manifest leaves them open, 1–120 (default 60).
     pub default_tick_rate: u32,
@@ -36,7 +38,7 @@ impl Default for Limits {
             step_deadline: Duration::from_millis(200),
             load_deadline: Duration::from_secs(2),
             max_module_bytes: 16 << 20,
-            max_instances: 256,
+            max_instances: 256 + 16,
             default_tick_rate: 60,
         }
     }
