@@ -24,6 +24,7 @@ mod presence;
 mod tests;
 
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ use gs_engine::{Slot, Tick};
 use gs_protocol::{convert, limits as wire_limits, wire};
 use prost::Message;
 
+use limits::{Bucket, LOG_BURST, LOG_RATE};
 use outbox::{Outbox, SNAPSHOT_BYTES};
 use player::Player;
 pub use player::Presence;
@@ -51,6 +53,8 @@ pub struct Room<S> {
     events: VecDeque<RoomEvent>,
     counters: RoomCounters,
     strangers: Vec<(String, Instant)>,
+    log_lines: Bucket,
+    refusal_lines: Bucket,
     created: Instant,
     last_tick: Instant,
     paused: Option<Instant>,
@@ -203,7 +207,7 @@ enum Phase {
     Closed,
 }
 
-/// What a room has counted.
+/// What a room has counted, or several together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RoomCounters {
     /// Packets that came from players of the match.
@@ -236,6 +240,57 @@ pub struct RoomCounters {
     pub mutes: u64,
     /// Participants that were to be removed.
     pub removals: u64,
+    /// Lines that the game wrote to the log beyond its rate; dropped.
+    pub log_lines_dropped: u64,
+    /// Packets that came faster than the room took them; dropped before it saw them. Counted by
+    /// what drives the room, so 0 in [`Room::counters`].
+    pub inbox_dropped: u64,
+    /// Packets that the connection did not take. Counted by what drives the room, as well.
+    pub unsent: u64,
+}
+
+impl AddAssign for RoomCounters {
+    fn add_assign(&mut self, other: Self) {
+        // Taken apart, so that no counter is forgotten.
+        let Self {
+            packets,
+            strangers,
+            malformed,
+            unknown_topic,
+            limited,
+            silenced,
+            frames_refused,
+            frames_too_far,
+            inputs_refused,
+            commands_refused,
+            requests_limited,
+            transmits,
+            dropped,
+            mutes,
+            removals,
+            log_lines_dropped,
+            inbox_dropped,
+            unsent,
+        } = other;
+        self.packets += packets;
+        self.strangers += strangers;
+        self.malformed += malformed;
+        self.unknown_topic += unknown_topic;
+        self.limited += limited;
+        self.silenced += silenced;
+        self.frames_refused += frames_refused;
+        self.frames_too_far += frames_too_far;
+        self.inputs_refused += inputs_refused;
+        self.commands_refused += commands_refused;
+        self.requests_limited += requests_limited;
+        self.transmits += transmits;
+        self.dropped += dropped;
+        self.mutes += mutes;
+        self.removals += removals;
+        self.log_lines_dropped += log_lines_dropped;
+        self.inbox_dropped += inbox_dropped;
+        self.unsent += unsent;
+    }
 }
 
 impl<S: Simulation> Room<S> {
@@ -271,6 +326,8 @@ impl<S: Simulation> Room<S> {
             events: VecDeque::new(),
             counters: RoomCounters::default(),
             strangers: Vec::new(),
+            log_lines: Bucket::new(LOG_RATE, LOG_BURST, now),
+            refusal_lines: Bucket::new(LOG_RATE, LOG_BURST, now),
             created: now,
             last_tick: now,
             paused: None,
@@ -416,14 +473,17 @@ impl<S: Simulation> Room<S> {
             effects.log.clone(),
             effects.result.clone(),
         );
-        self.counters.inputs_refused += self.pipeline.refusals().len() as u64;
+        self.note_refusals(now);
         for line in log {
-            self.event(RoomEvent::Log(line));
+            if self.log_lines.take(now) {
+                self.event(RoomEvent::Log(line));
+            } else {
+                self.counters.log_lines_dropped += 1;
+            }
         }
         self.send_game_events(&events);
-        if let Err(error) = self.send_state(now) {
-            return self.end_void(format!("the game failed: {error}"), true);
-        }
+        let sent = self.send_state(now);
+        // A result that the game has given counts, even where it fails to show its last state.
         if let Some(result) = result {
             let reason = match result.outcome {
                 Outcome::Finished => None,
@@ -431,6 +491,29 @@ impl<S: Simulation> Room<S> {
                 Outcome::Void => Some("the game declared the match void".to_owned()),
             };
             self.end(result, reason, false);
+        } else if let Err(error) = sent {
+            self.end_void(format!("the game failed: {error}"), true);
+        }
+    }
+
+    /// Counts the inputs that the game refused in the last tick, and logs its reasons.
+    fn note_refusals(&mut self, now: Instant) {
+        let refusals = self.pipeline.refusals();
+        self.counters.inputs_refused += refusals.len() as u64;
+        if refusals.is_empty() || !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        for (slot, reason) in refusals {
+            if !self.refusal_lines.take(now) {
+                return;
+            }
+            tracing::debug!(
+                match.id = self.config.match_id,
+                player.id = self.config.players.get(usize::from(*slot)).map(|p| &*p.identity),
+                tick = self.pipeline.tick(),
+                reason,
+                "the game refused an input"
+            );
         }
     }
 

@@ -37,6 +37,9 @@ impl Bucket {
 /// Packets a player may send, in multiples of the tick rate: an input packet a tick, with as much
 /// again for packets that a bad line delivers at once, and for events and chat.
 pub(crate) const PACKETS_PER_TICK: f64 = 3.0;
+/// Packets a second that every player may send, however slowly the game ticks: events, chat and
+/// `hello`s do not come at its rate, and a browser sends its inputs in bursts.
+pub(crate) const PACKETS_LEAST: f64 = 30.0;
 /// How long a player may have saved up for, in seconds: a line that stalls delivers that at once.
 pub(crate) const PACKETS_BURST_SECONDS: f64 = 1.0;
 /// Packets beyond the limit after which LiveKit is asked to stop forwarding this player's data. No
@@ -59,6 +62,11 @@ pub(crate) const CHAT_BURST: f64 = 5.0;
 pub(crate) const COMMAND_RATE: f64 = 20.0;
 /// Commands at once.
 pub(crate) const COMMAND_BURST: f64 = 20.0;
+/// Lines of a game that are written to the log, a second, and as many reasons for which it refused
+/// inputs: enough to follow a match, and 256 rooms whose games log without end fill no disk.
+pub(crate) const LOG_RATE: f64 = 10.0;
+/// Such lines at once: what a game may have to say about a start or a failure.
+pub(crate) const LOG_BURST: f64 = 200.0;
 /// How many identities outside the match are remembered as reported. Tokens are minted for matched
 /// players only, so there are hardly any.
 pub(crate) const STRANGERS: usize = 64;

@@ -9,7 +9,8 @@ use gs_protocol::wire;
 use super::RoomPlayer;
 use super::limits::{
     Bucket, CHAT_BURST, CHAT_RATE, COMMAND_BURST, COMMAND_RATE, EXCESS_WINDOW, HELLO_BURST,
-    HELLO_RATE, MUTE_AFTER, PACKETS_BURST_SECONDS, PACKETS_PER_TICK, REMOVE_AFTER, REPORT_AGAIN,
+    HELLO_RATE, MUTE_AFTER, PACKETS_BURST_SECONDS, PACKETS_LEAST, PACKETS_PER_TICK, REMOVE_AFTER,
+    REPORT_AGAIN,
 };
 
 /// Whether a player takes part.
@@ -72,7 +73,7 @@ pub(crate) struct Player {
 
 impl Player {
     pub(crate) fn new(player: &RoomPlayer, tick_rate: u32, now: Instant) -> Self {
-        let rate = f64::from(tick_rate) * PACKETS_PER_TICK;
+        let rate = (f64::from(tick_rate) * PACKETS_PER_TICK).max(PACKETS_LEAST);
         Self {
             identity: player.identity.as_str().into(),
             username: player.username.clone(),
@@ -142,6 +143,26 @@ impl Player {
             username: self.username.clone(),
             team: self.team.unwrap_or(0).into(),
             presence: presence.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_game_that_ticks_slowly_still_hears_its_players() {
+        let config = RoomPlayer {
+            identity: "p".to_owned(),
+            username: "name".to_owned(),
+            team: None,
+        };
+        let now = Instant::now();
+        for (tick_rate, packets) in [(1, 30), (10, 30), (60, 180)] {
+            let mut player = Player::new(&config, tick_rate, now);
+            let taken = (0..1_000).filter(|_| player.packets.take(now)).count();
+            assert_eq!(taken, packets, "at {tick_rate} Hz");
         }
     }
 }

@@ -223,6 +223,46 @@ fn a_game_that_fails_ends_its_match_as_void_and_says_why() {
 }
 
 #[test]
+fn a_result_counts_even_where_the_last_state_cannot_be_shown() {
+    let options = r#"{"fails_at_end": true}"#;
+    let mut h = Harness::with(2, |config| config.options = options.to_owned());
+    h.run(seconds(0.5), &[0, 1]);
+    h.command(0, game::FINISH);
+    h.run(seconds(0.1), &[0, 1]);
+    let ended = h.ended();
+    assert_eq!(ended.result.outcome, Outcome::Finished);
+    assert_eq!(ended.result.slots.len(), 2);
+    assert!(!ended.failed && ended.reason.is_none(), "{ended:?}");
+}
+
+#[test]
+fn a_game_that_logs_without_end_is_written_down_at_a_bounded_rate() {
+    let options = r#"{"log_lines": 64}"#;
+    let mut h = Harness::with(1, |config| config.options = options.to_owned());
+    h.run(seconds(10.0), &[0]);
+    let lines = |e: &&RoomEvent| matches!(e, RoomEvent::Log(_));
+    let written = h.events.iter().filter(lines).count();
+    // 200 at once and 10 a second; the first tick or two wait for the player.
+    assert!((295..=301).contains(&written), "{written}");
+    let all = u64::from(h.room.game_tick()) * 64;
+    assert_eq!(h.room.counters().log_lines_dropped, all - written as u64);
+}
+
+#[test]
+fn counters_add_up() {
+    let mut h = Harness::running(2);
+    h.room.handle_packet("nobody", topic::INPUT, &[], h.now);
+    let one = h.room.counters();
+    let mut two = one;
+    two += one;
+    assert!(one.packets > 0 && one.strangers == 1 && one.transmits > 0);
+    assert_eq!(
+        (two.packets, two.strangers, two.transmits),
+        (one.packets * 2, 2, one.transmits * 2)
+    );
+}
+
+#[test]
 fn an_abort_ends_the_match_once() {
     let mut h = Harness::running(2);
     h.room.handle_abort("the server restarted");

@@ -7,8 +7,9 @@ use gs_engine::manifest::{
     NetField, NetFieldKind, Predict,
 };
 use gs_engine::simulation::{
-    Effects, Entity, EventAudience, GameEvent, HappeningKind, MatchConfig, MatchResult, NetState,
-    Outcome, Simulation, SimulationError, Slot, SlotResult, TickLog, Verdict,
+    Effects, Entity, EventAudience, GameEvent, HappeningKind, LogLevel, LogLine, MatchConfig,
+    MatchResult, NetState, Outcome, Simulation, SimulationError, Slot, SlotResult, TickLog,
+    Verdict,
 };
 
 /// Commands, by the value of their only field.
@@ -30,6 +31,10 @@ pub(super) struct Game {
     journal: Arc<Mutex<Journal>>,
     hang_on: bool,
     entities: u32,
+    /// Lines to log in each step, and whether there is no net state once the match is over.
+    log_lines: u64,
+    fails_at_end: bool,
+    over: bool,
 }
 
 impl Game {
@@ -88,6 +93,9 @@ impl Game {
             journal,
             hang_on: false,
             entities: 3,
+            log_lines: 0,
+            fails_at_end: false,
+            over: false,
         }
     }
 
@@ -119,11 +127,19 @@ impl Simulation for Game {
     fn init(&mut self, _: u64, config: &MatchConfig) -> Result<(), SimulationError> {
         let options: serde_json::Value = serde_json::from_str(&config.options).unwrap();
         self.entities = options["entities"].as_u64().unwrap_or(3) as u32;
+        self.log_lines = options["log_lines"].as_u64().unwrap_or(0);
+        self.fails_at_end = options["fails_at_end"].as_bool().unwrap_or(false);
         Ok(())
     }
 
     fn step(&mut self, log: &TickLog, effects: &mut Effects) -> Result<(), SimulationError> {
         effects.clear();
+        for line in 0..self.log_lines {
+            effects.log.push(LogLine {
+                level: LogLevel::Info,
+                text: format!("line {line}"),
+            });
+        }
         for happening in &log.happenings {
             match &happening.kind {
                 HappeningKind::Join { .. } => {
@@ -159,6 +175,7 @@ impl Simulation for Game {
         if all_left && !self.hang_on {
             effects.result = Some(self.result(Outcome::Abandoned));
         }
+        self.over = effects.result.is_some();
         Ok(())
     }
 
@@ -181,6 +198,12 @@ impl Simulation for Game {
 
     fn net_state(&mut self, _: Option<Slot>, out: &mut NetState) -> Result<(), SimulationError> {
         out.clear();
+        if self.over && self.fails_at_end {
+            return Err(SimulationError::Trapped {
+                call: "gs_net_state",
+                reason: "nothing is left".to_owned(),
+            });
+        }
         for id in 0..self.entities {
             out.columns.push(id as i32);
             out.entities.push(Entity {
