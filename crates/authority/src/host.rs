@@ -2,8 +2,9 @@
 //!
 //! Whoever holds a match's lease in the store runs it, under an epoch that every packet and every
 //! write to the store carries. A lease lasts [`LEASE`] and is renewed each [`RENEW`]; a holder that
-//! hears of a newer one, or is evicted from the LiveKit room, stops at once. A store that cannot
-//! be reached stops nobody.
+//! hears of a newer one stops at once, and one that is evicted from the LiveKit room asks the store
+//! whether there is one. Otherwise a store that cannot be reached stops nobody. A match that is not
+//! run any more is given back, for the store gives no holder what it already holds.
 
 mod connection;
 mod lease;
@@ -38,7 +39,8 @@ pub use lease::{LEASE, RENEW};
 pub struct AuthorityConfig {
     /// The LiveKit server: `ws://` or `wss://`.
     pub livekit_url: String,
-    /// A name for this process, for people who look at leases.
+    /// A name for this process, for people who look at leases. The authority adds something to it
+    /// that no other has, not even the same process after a restart.
     pub holder: String,
     /// How long rooms wait for their players.
     pub patience: Patience,
@@ -115,12 +117,20 @@ pub enum LoadError {
 /// Runs matches.
 pub struct Authority {
     config: AuthorityConfig,
+    holder: String,
     store: Arc<dyn Store>,
     rooms: Arc<dyn Rooms>,
     tokens: RoomTokens,
     modules: Arc<dyn Modules>,
     ticker: Ticker,
-    running: Mutex<BTreeMap<Uuid, RunningRoom>>,
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    rooms: BTreeMap<Uuid, RunningRoom>,
+    /// What the rooms counted that are not among them any more.
+    past: RoomCounters,
 }
 
 /// What is shown of a room that runs.
@@ -130,6 +140,16 @@ struct RunningRoom {
     gauges: Arc<RoomGauges>,
     inbox: Arc<Inbox>,
     cost: Arc<TaskStats>,
+}
+
+impl RunningRoom {
+    fn counters(&self) -> RoomCounters {
+        RoomCounters {
+            inbox_dropped: self.inbox.dropped(),
+            unsent: self.gauges.unsent.load(Relaxed),
+            ..self.gauges.counters()
+        }
+    }
 }
 
 /// A room that runs, as operators see it.
@@ -173,8 +193,11 @@ impl Authority {
     ) -> io::Result<Arc<Self>> {
         let ticker = Ticker::start(config.threads)?;
         let running = Mutex::default();
+        // A lease that ran out is free to every name but its own.
+        let holder = format!("{}/{:016x}", config.holder, rand::random::<u64>());
         Ok(Arc::new(Self {
             config,
+            holder,
             store,
             rooms,
             tokens,
@@ -199,30 +222,37 @@ impl Authority {
             changes.mark_unchanged();
             let claimed = self
                 .store
-                .claim_match(&self.config.holder, Utc::now(), LEASE)
+                .claim_match(&self.holder, Utc::now(), LEASE)
                 .await;
-            match claimed {
+            let pause = match claimed {
                 Ok(Some(claim)) => {
                     store_fails = false;
                     let (authority, shutdown) = (self.clone(), shutdown.clone());
                     tasks.spawn(async move {
-                        authority.run_match(claim, shutdown).await;
+                        authority.hold_match(claim, shutdown).await;
                         drop(permit);
                     });
                     continue;
                 }
-                Ok(None) => store_fails = false,
-                Err(error) if !store_fails => {
-                    store_fails = true;
-                    tracing::error!(%error, "no matches can be claimed; trying on");
+                Ok(None) => {
+                    store_fails = false;
+                    POLL
                 }
-                Err(_) => {}
-            }
+                Err(error) => {
+                    if !store_fails {
+                        tracing::error!(%error, "no matches can be claimed; trying on");
+                    }
+                    store_fails = true;
+                    // A store that was away finds leases that have run out. Their holders are the
+                    // first to speak then.
+                    LEASE
+                }
+            };
             drop(permit);
             tokio::select! {
                 // A store that is gone reports nothing any more; then only the poll is left.
-                Ok(()) = changes.changed() => {}
-                () = tokio::time::sleep(POLL) => {}
+                Ok(()) = changes.changed(), if !store_fails => {}
+                () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
         }
@@ -244,7 +274,7 @@ impl Authority {
             room: room.room.clone(),
             game: room.game.clone(),
             tick: room.gauges.tick.load(Relaxed),
-            counters: room.gauges.counters(),
+            counters: room.counters(),
             inbox_dropped: room.inbox.dropped(),
             unsent: room.gauges.unsent.load(Relaxed),
             busy: Duration::from_nanos(room.cost.busy_ns.load(Relaxed)),
@@ -252,7 +282,26 @@ impl Authority {
             ticks: room.cost.ticks.load(Relaxed),
             skipped_ticks: room.cost.skipped.load(Relaxed),
         };
-        running.iter().map(status).collect()
+        running.rooms.iter().map(status).collect()
+    }
+
+    /// What all rooms counted since the start: those that run, up to a few ticks ago, and those
+    /// that ended. No counter ever goes down, as a monitoring system expects of a sum.
+    pub fn totals(&self) -> RoomCounters {
+        let running = self.running();
+        let mut totals = running.past;
+        for room in running.rooms.values() {
+            totals += room.counters();
+        }
+        totals
+    }
+
+    /// Shows a room no more, and adds what it counted to that of the others that ended.
+    fn forget_room(&self, match_id: Uuid) {
+        let mut running = self.running();
+        if let Some(room) = running.rooms.remove(&match_id) {
+            running.past += room.counters();
+        }
     }
 
     /// How well the tick threads keep their deadlines.
@@ -260,7 +309,7 @@ impl Authority {
         self.ticker.stats()
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<Uuid, RunningRoom>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,4 +14,4 @@ pub mod ticker;
 
 pub use host::{Authority, AuthorityConfig, LoadError, LoadedGame, Modules};
 pub use mode::AuthorityMode;
-pub use room::Patience;
+pub use room::{Patience, RoomCounters};

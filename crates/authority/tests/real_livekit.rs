@@ -339,6 +339,9 @@ async fn two_players_play_a_match_to_its_end() {
         CloseReason::RoomDeleted
     );
     assert!(authority.rooms().is_empty());
+    let totals = authority.totals();
+    assert!(totals.packets > 0 && totals.transmits > 0, "{totals:?}");
+    assert_eq!(totals.malformed, 0);
 
     shutdown.cancel();
     tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
@@ -497,6 +500,35 @@ async fn a_newer_holder_stops_the_older_one_and_a_shutdown_gives_unstarted_match
         claim.map(|claim| (claim.details.id, claim.epoch)),
         Some((id, 2))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_the_authoritys_place_without_the_lease_is_thrown_out_again() {
+    let world = World::new().await;
+    let (authority, shutdown, run) = world.authority("one");
+    let (id, players, room) = world.form_match(game::Game::NAME).await;
+    world.wait_for_match(id, |m| m.ready_at.is_some()).await;
+    let mut ada = world.player(players[0], &room).await;
+    let _bob = world.player(players[1], &room).await;
+    ada.started().await;
+
+    let token = world.tokens.authority_token(&room).unwrap();
+    let options = ConnectOptions::new(world.livekit.url(), token.token);
+    let (_intruder, mut events) = Participant::connect(options).await.unwrap();
+    assert_eq!(
+        support::wait_for_close(&mut events).await,
+        CloseReason::DuplicateIdentity
+    );
+
+    ada.tell(&ClientEvent::Command(vec![0, game::FINISH]));
+    assert_eq!(ada.stored().await.outcome(), wire::Outcome::Finished);
+    let ended = world
+        .wait_for_match(id, |m| m.status == MatchStatus::Ended)
+        .await;
+    assert_eq!((ended.outcome, ended.epoch), (Some(Outcome::Finished), 1));
+    drop(authority);
+    shutdown.cancel();
+    tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -119,3 +119,15 @@ pub(super) fn is_eviction(reason: &CloseReason) -> bool {
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A LiveKit server that was restarted takes about a second; players wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    /// Clients take the authority's packets by the one, its token is minted with the other.
+    #[test]
+    fn the_identity_of_the_tokens_is_the_one_that_clients_expect() {
+        assert_eq!(
+            gs_protocol::AUTHORITY_IDENTITY,
+            livekit_rooms::AUTHORITY_IDENTITY
+        );
+    }
+}

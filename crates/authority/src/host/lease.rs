@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use chrono::Utc;
-use gs_store::{Claim, Lease, Match, Store, StoreResult};
+use gs_store::{Claim, Lease, Match, Store, StoreError, StoreResult};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -80,7 +80,8 @@ async fn keep(store: Arc<dyn Store>, tenure: Arc<Tenure>, lost: CancellationToke
     }
 }
 
-/// Asks the store again and again, for at most `patience`, each time after a longer pause.
+/// Asks the store again and again, for at most `patience`, each time after a longer pause. What
+/// the store refuses, or cannot read, is not asked again: the answer would be the same.
 pub(super) async fn retry<T, F>(
     what: &'static str,
     match_id: Uuid,
@@ -98,7 +99,8 @@ where
             Ok(answer) => return Some(answer),
             Err(error) => error,
         };
-        if Instant::now() + pause > deadline {
+        let permanent = matches!(error, StoreError::Invalid(_) | StoreError::Corrupt { .. });
+        if permanent || Instant::now() + pause > deadline {
             tracing::error!(match.id = %match_id, %error, "gave up to {what}");
             return None;
         }
@@ -119,3 +121,42 @@ pub const RENEW: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Often enough that players who wait for their result hear of it soon after the store is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How often the store is asked that fails `failures` times before it answers.
+    async fn calls(failures: u32, error: impl Fn() -> StoreError) -> (Option<()>, u32) {
+        let calls = Cell::new(0);
+        let call = || {
+            calls.set(calls.get() + 1);
+            let answer = if calls.get() <= failures {
+                Err(error())
+            } else {
+                Ok(())
+            };
+            std::future::ready(answer)
+        };
+        let answer = retry("test", Uuid::nil(), Duration::from_secs(20), call).await;
+        (answer, calls.get())
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_reached_is_asked_again_and_what_is_refused_is_not() {
+        let unreachable = || StoreError::Directory {
+            path: "data".to_owned(),
+            source: std::io::ErrorKind::NotFound.into(),
+        };
+        assert_eq!(calls(2, unreachable).await, (Some(()), 3));
+        let refused = || StoreError::Invalid("a bug".to_owned());
+        assert_eq!(calls(2, refused).await, (None, 1));
+        let corrupt = || StoreError::Corrupt {
+            what: "status",
+            value: "?".to_owned(),
+        };
+        assert_eq!(calls(2, corrupt).await, (None, 1));
+    }
+}

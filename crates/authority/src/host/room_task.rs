@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::connection::is_eviction;
-use super::lease::{LeaseKeeper, Tenure, retry};
+use super::lease::{LEASE, LeaseKeeper, Tenure, retry};
 use super::{Authority, RunningRoom, results};
 use crate::driver::{Command, Driver, RoomGauges};
 use crate::inbox::Inbox;
@@ -28,12 +28,27 @@ pub(super) enum Signal {
     Rejoined(Result<Participant, String>),
     /// The store has answered about the result; none: it was asked for long enough.
     Stored(Option<StoreOutcome>),
+    /// The store says that another holder has the match, or nobody can say that this one has.
+    Lost,
+}
+
+/// Why a room's connection is to be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The LiveKit server, or the way to it, failed.
+    Outage,
+    /// Somebody joined under the same identity.
+    Eviction,
 }
 
 /// How a room's task went on after the room was made.
+#[derive(Debug, PartialEq, Eq)]
 enum End {
     /// The match has its result, and its room can go.
     Over,
+    /// The store did not take the match's end. Its room can go; whoever claims the match next ends
+    /// it.
+    Unstored,
     /// Another holder runs the match, or has ended it.
     Superseded,
     /// The match has not started, and whoever claims it next can run it.
@@ -47,8 +62,34 @@ enum Measure {
 }
 
 impl Authority {
+    /// Runs a claimed match and, however that ends, gives its lease back: the store gives nobody a
+    /// match that he holds himself, so that a match which is dropped here would stay for ever.
+    pub(super) async fn hold_match(self: Arc<Self>, claim: Claim, shutdown: CancellationToken) {
+        let (id, epoch) = (claim.details.id, claim.epoch);
+        // A task of its own, so that a panic ends no more than this match.
+        let run = tokio::spawn(self.clone().run_match(claim, shutdown.clone()));
+        let end = run.await.unwrap_or_else(|error| {
+            tracing::error!(match.id = %id, epoch, %error, "a match's task failed");
+            self.forget_room(id);
+            End::Unstored
+        });
+        let release = || self.store.release_lease(id, epoch);
+        if matches!(end, End::Over | End::Released) {
+            // Matches that ended have no lease left; this is for those that were released.
+            let _ = retry("release a lease", id, RELEASE_PATIENCE, release).await;
+            return;
+        }
+        let release = async {
+            // What failed just now would fail again at once.
+            tokio::time::sleep(LEASE).await;
+            let _ = retry("release a lease", id, STORE_PATIENCE, release).await;
+        };
+        // After a shutdown the lease runs out by itself, and is free to every other process.
+        shutdown.run_until_cancelled(release).await;
+    }
+
     /// Runs a claimed match to its end.
-    pub(super) async fn run_match(self: Arc<Self>, claim: Claim, shutdown: CancellationToken) {
+    async fn run_match(self: Arc<Self>, claim: Claim, shutdown: CancellationToken) -> End {
         let tenure = Tenure::new(claim);
         let (details, epoch) = (&tenure.details, tenure.epoch);
         let span = tracing::info_span!(
@@ -64,14 +105,15 @@ impl Authority {
                 () = lease.lost() => End::Superseded,
             };
             // Whatever way the room ended, nobody looks at it any more.
-            self.running().remove(&details.id);
+            self.forget_room(details.id);
             match end {
-                End::Over => self.delete_room(details).await,
+                End::Over | End::Unstored => self.delete_room(details).await,
                 End::Superseded => tracing::warn!("another authority runs the match; stopped"),
                 End::Released => tracing::info!("the match waits for another server"),
             }
+            end
         };
-        run.instrument(span).await;
+        run.instrument(span).await
     }
 
     async fn play(self: &Arc<Self>, tenure: &Arc<Tenure>, shutdown: &CancellationToken) -> End {
@@ -142,7 +184,7 @@ impl Authority {
             inbox: inbox.clone(),
             cost,
         };
-        self.running().insert(details.id, running);
+        self.running().rooms.insert(details.id, running);
         tracing::info!(game = %details.game, players = details.slots.len(), "room opened");
         let mut task = RoomTask {
             authority: self.clone(),
@@ -152,6 +194,7 @@ impl Authority {
             signals,
             started_at: None,
             ended: false,
+            evictions: 0,
             calls: Arc::new(Semaphore::new(CALLS)),
             since: Instant::now(),
         };
@@ -197,7 +240,8 @@ impl Authority {
                 let void = results::void(&reason, details.started_at, Utc::now());
                 self.store_final(tenure, void).await
             }
-            Some(true) | None => End::Over,
+            Some(true) => End::Over,
+            None => End::Unstored,
         }
     }
 
@@ -205,7 +249,8 @@ impl Authority {
     async fn store_final(&self, tenure: &Tenure, outcome: MatchOutcome) -> End {
         match self.store_outcome(tenure, outcome).await {
             Some(StoreOutcome::StaleEpoch) => End::Superseded,
-            Some(StoreOutcome::Stored | StoreOutcome::AlreadyStored) | None => End::Over,
+            Some(StoreOutcome::Stored | StoreOutcome::AlreadyStored) => End::Over,
+            None => End::Unstored,
         }
     }
 
@@ -269,6 +314,7 @@ struct RoomTask {
     signals: mpsc::UnboundedSender<Signal>,
     started_at: Option<DateTime<Utc>>,
     ended: bool,
+    evictions: u32,
     calls: Arc<Semaphore>,
     since: Instant,
 }
@@ -286,7 +332,7 @@ impl RoomTask {
                 event = events.recv() => match event {
                     Some(RoomEvent::Closed) => return End::Over,
                     Some(event) => self.handle_event(event),
-                    None => return self.crashed().await,
+                    None => return self.crashed(signals).await,
                 },
                 Some(signal) = signals.recv() => {
                     if let Some(end) = self.handle_signal(signal) {
@@ -296,7 +342,7 @@ impl RoomTask {
                 }
                 () = shutdown.cancelled(), if !shutting_down => {
                     if self.started_at.is_none() && !self.ended {
-                        return self.release().await;
+                        return self.release();
                     }
                     shutting_down = true;
                     self.command(Command::Abort("the server was shut down".to_owned()));
@@ -306,22 +352,9 @@ impl RoomTask {
     }
 
     /// Leaves a match that has not started to another process.
-    async fn release(&self) -> End {
+    fn release(&self) -> End {
         self.command(Command::Stop);
         self.tenure.end();
-        let release = || {
-            self.authority
-                .store
-                .release_lease(self.tenure.details.id, self.tenure.epoch)
-        };
-        // Where the store cannot be reached, the lease runs out by itself.
-        let _ = retry(
-            "release a lease",
-            self.tenure.details.id,
-            RELEASE_PATIENCE,
-            release,
-        )
-        .await;
         End::Released
     }
 
@@ -389,13 +422,26 @@ impl RoomTask {
 
     fn handle_signal(&mut self, signal: Signal) -> Option<End> {
         match signal {
-            Signal::Closed(reason) if is_eviction(&reason) => return Some(End::Superseded),
             Signal::Closed(_) if self.ended => self.command(Command::Disconnected),
+            Signal::Closed(reason) if is_eviction(&reason) => {
+                self.command(Command::Disconnected);
+                self.evictions += 1;
+                if self.evictions > EVICTIONS {
+                    let reason = "somebody else keeps joining under the server's identity";
+                    self.command(Command::Abort(reason.to_owned()));
+                } else {
+                    tracing::warn!("somebody joined under the server's identity");
+                    self.rejoin(Cause::Eviction);
+                }
+            }
             Signal::Closed(reason) => {
                 tracing::warn!(%reason, "the room's connection was lost; joining again");
                 self.command(Command::Disconnected);
-                self.rejoin();
+                self.rejoin(Cause::Outage);
             }
+            // The answer about the result says whose match it was.
+            Signal::Lost if self.ended => {}
+            Signal::Lost => return Some(End::Superseded),
             Signal::Rejoined(Ok(participant)) => {
                 tracing::warn!("the room was joined again");
                 self.command(Command::Connected(participant));
@@ -409,33 +455,58 @@ impl RoomTask {
             Signal::Stored(Some(StoreOutcome::Stored | StoreOutcome::AlreadyStored)) => {
                 self.command(Command::Stored);
             }
-            Signal::Stored(None) => return Some(End::Over),
+            Signal::Stored(None) => return Some(End::Unstored),
         }
         None
     }
 
-    fn rejoin(&self) {
-        let authority = self.authority.clone();
+    /// Joins the room again, unless another holder has the match: joining would evict that one.
+    fn rejoin(&self, cause: Cause) {
+        let (authority, tenure) = (self.authority.clone(), self.tenure.clone());
         let (room, game) = (
             self.tenure.details.room.clone(),
             self.tenure.details.game.clone(),
         );
         let (inbox, signals) = (self.inbox.clone(), self.signals.clone());
         tokio::spawn(async move {
-            let outage = authority.config.outage;
-            let joined = tokio::select! {
-                joined = authority.join(&room, &game, &inbox, &signals, outage) => joined,
+            let (id, epoch, outage) = (tenure.details.id, tenure.epoch, authority.config.outage);
+            let renew = || authority.store.renew_lease(id, epoch, Utc::now(), LEASE);
+            let renew = retry("renew a lease before joining again", id, LEASE, renew);
+            let rejoin = async {
+                // A store that hangs is as good as none.
+                match (tokio::time::timeout(2 * LEASE, renew).await, cause) {
+                    (Ok(Some(Lease::Held)), _) => {}
+                    // A store that cannot be reached stops nobody, but whoever was evicted has
+                    // reason to think that it has a successor.
+                    (Ok(None) | Err(_), Cause::Outage) => {}
+                    (Ok(Some(Lease::Lost)), _) | (Ok(None) | Err(_), Cause::Eviction) => {
+                        return Signal::Lost;
+                    }
+                }
+                Signal::Rejoined(authority.join(&room, &game, &inbox, &signals, outage).await)
+            };
+            let signal = tokio::select! {
+                signal = rejoin => signal,
                 // The room's task is gone, and the participant would stand in its successor's way.
                 () = signals.closed() => return,
             };
-            let _ = signals.send(Signal::Rejoined(joined));
+            let _ = signals.send(signal);
         });
     }
 
     /// The driver is gone without a word: it panicked.
-    async fn crashed(&self) -> End {
+    async fn crashed(&self, mut signals: mpsc::UnboundedReceiver<Signal>) -> End {
         if self.ended {
-            return End::Over;
+            tracing::error!("the room failed unexpectedly after the match's end");
+            // Its result is on its way to the store.
+            while let Some(signal) = signals.recv().await {
+                match signal {
+                    Signal::Stored(Some(StoreOutcome::StaleEpoch)) => return End::Superseded,
+                    Signal::Stored(Some(_)) => return End::Over,
+                    Signal::Stored(None) => return End::Unstored,
+                    Signal::Closed(_) | Signal::Rejoined(_) | Signal::Lost => {}
+                }
+            }
         }
         tracing::error!("the room failed unexpectedly; the match is void");
         let void = results::void("the server failed", self.started_at, Utc::now());
@@ -491,6 +562,10 @@ const STORE_PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// A lease that is not released runs out about as soon.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(1);
 const DELETE_ATTEMPTS: u32 = 4;
+/// How often a room is joined again after somebody took the authority's place, while the store says
+/// that the match is this one's: an old holder that is cut off from the store comes once for each of
+/// LiveKit's outages, and two that both believe to hold the match would go on for ever.
+const EVICTIONS: u32 = 5;
 /// Calls to LiveKit's room service at a time, for one room.
 const CALLS: usize = 4;
 /// Room events that wait to be taken; more wait in the room itself.
