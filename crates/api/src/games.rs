@@ -1,12 +1,13 @@
 //! `/games`: what is served, and the modules for browsers.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::Shared;
+use crate::body::Segments;
 use crate::catalog::GameInfo;
 use crate::problem::Problem;
 
@@ -25,7 +26,7 @@ pub(crate) async fn list(State(shared): State<Shared>) -> Json<Value> {
 /// `GET /games/{game}/module/{sha256}`. The path names the bytes, so they never change.
 pub(crate) async fn module(
     State(shared): State<Shared>,
-    Path((game, sha256)): Path<(String, String)>,
+    Segments((game, sha256)): Segments<(String, String)>,
 ) -> Result<Response, Problem> {
     let Some(bytes) = shared.parts.catalog.module(&game, &sha256) else {
         return Err(Problem::not_found("this game has no module with this hash"));

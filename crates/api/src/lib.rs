@@ -75,6 +75,12 @@ impl Api {
     /// Limits by address need `into_make_service_with_connect_info::<SocketAddr>()`; without, all
     /// callers share one.
     pub fn router(&self) -> Router {
+        self.router_beside(Router::new())
+    }
+
+    /// The same, with more routes from elsewhere, such as pages, whose errors are problem documents
+    /// too.
+    pub fn router_beside(&self, more: Router) -> Router {
         let cors = CorsLayer::new()
             .allow_origin(Any)
             .allow_methods([Method::GET, Method::POST, Method::DELETE])
@@ -98,13 +104,14 @@ impl Api {
             .route("/players/{player_id}/matches", get(matches::of_player))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
+            .with_state(self.shared.clone())
+            .merge(more)
             .fallback(|| async { Problem::not_found("there is nothing at this path") })
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(middleware::from_fn(observe::limit_time))
             .layer(cors)
             .layer(middleware::from_fn(observe::observe))
-            .with_state(self.shared.clone())
     }
 
     /// Places matches and tidies up until `shutdown`; then it also ends all waiting calls, so that

@@ -1,20 +1,20 @@
 //! `/matches` and `/players/{player_id}/matches`: match history.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, SecondsFormat, Utc};
 use gs_store::{Match, MatchSlot};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::Shared;
-use crate::body::{Params, parse_id};
+use crate::body::{Params, Segments, parse_id};
 use crate::problem::{FieldError, Problem};
 
 /// `GET /matches/{match_id}`.
 pub(crate) async fn one(
     State(shared): State<Shared>,
-    Path(match_id): Path<String>,
+    Segments(match_id): Segments<String>,
 ) -> Result<Json<Value>, Problem> {
     let found = shared
         .store()
@@ -27,7 +27,7 @@ pub(crate) async fn one(
 /// `GET /players/{player_id}/matches`: ended ones, newest first.
 pub(crate) async fn of_player(
     State(shared): State<Shared>,
-    Path(player_id): Path<String>,
+    Segments(player_id): Segments<String>,
     Params(params): Params<PageParams>,
 ) -> Result<Json<Value>, Problem> {
     let player_id = parse_id(&player_id, "player")?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::body::{Body, Params, parse_id};
+use crate::body::{Body, Params, Segments, parse_id};
 use crate::caller::Caller;
 use crate::environment::new_id;
 use crate::problem::{FieldError, Problem};
@@ -122,7 +122,7 @@ pub(crate) async fn status(
 pub(crate) async fn cancel(
     State(shared): State<Shared>,
     caller: Caller,
-    Path(ticket_id): Path<String>,
+    Segments(ticket_id): Segments<String>,
 ) -> Result<StatusCode, Problem> {
     let ticket = own_ticket(&shared, caller, &ticket_id).await?;
     match shared
@@ -211,7 +211,10 @@ async fn describe(shared: &Shared, ticket: &Ticket) -> Result<Value, Problem> {
     if ticket.status == TicketStatus::Matched {
         match describe_match(shared, ticket.player_id, ticket.match_id).await? {
             Some(found) => answer["match"] = found,
-            None => answer["reason"] = "the match is over".into(),
+            None => {
+                answer["reason"] = "the match is over".into();
+                answer["match_id"] = json!(ticket.match_id);
+            }
         }
     }
     Ok(answer)

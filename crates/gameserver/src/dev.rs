@@ -105,10 +105,7 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
         let (authority, shutdown) = (authority.clone(), shutdown.clone());
         async move { authority.run(shutdown).await }
     });
-    let router = api
-        .router()
-        .merge(pages::router())
-        .merge(metrics::router(authority));
+    let router = api.router_beside(pages::router().merge(metrics::router(authority)));
     let serve = axum::serve(
         listener,
         router.into_make_service_with_connect_info::<SocketAddr>(),

@@ -91,6 +91,9 @@ async fn unknown_paths_and_methods_answer_with_problems() {
         "/auth/nothing",
         "/match/queue/a/b",
         "/games/arena",
+        "/matches/%ff",
+        "/players/%ff/matches",
+        "/games/%ff/module/x",
     ] {
         world.get(path, None).await.expect(StatusCode::NOT_FOUND);
     }

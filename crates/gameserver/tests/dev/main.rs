@@ -35,6 +35,15 @@ fn it_gets_ready_serves_games_and_pages_and_ctrl_c_ends_it_with_its_livekit_serv
             .unwrap()
             .contains("gameserver_rooms 0")
     );
+    for path in ["/", "/metrics", "/games", "/nowhere"] {
+        let client = reqwest::blocking::Client::new();
+        let problem = client.put(format!("{}{path}", dev.url)).send().unwrap();
+        assert_eq!(
+            problem.headers()["content-type"],
+            "application/problem+json",
+            "{path}"
+        );
+    }
 
     assert!(dev.interrupt().success());
     eventually("the LiveKit server is gone", || !is_alive(livekit));
