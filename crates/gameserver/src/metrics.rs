@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use gs_authority::Authority;
+use gs_authority::{Authority, RoomCounters};
 
 /// Serves the metrics beside the API.
 pub(crate) fn router(authority: Arc<Authority>) -> Router {
@@ -50,6 +50,33 @@ fn text(authority: &Authority) -> String {
         skipped,
     );
 
+    let totals = authority.totals();
+    text.one(
+        "gameserver_packets_total",
+        "counter",
+        "Packets that came from players.",
+        totals.packets,
+    );
+    text.one(
+        "gameserver_transmits_total",
+        "counter",
+        "Packets that rooms sent.",
+        totals.transmits,
+    );
+    let name = "gameserver_dropped_total";
+    text.head(
+        name,
+        "counter",
+        "What was dropped of what came in or was to go out, by reason.",
+    );
+    for (reason, count) in dropped(&totals) {
+        text.line(&format!("{name}{{reason=\"{reason}\"}}"), count);
+    }
+    let name = "gameserver_sanctions_total";
+    text.head(name, "counter", "Players muted, and participants removed.");
+    text.line(&format!("{name}{{kind=\"mute\"}}"), totals.mutes);
+    text.line(&format!("{name}{{kind=\"removal\"}}"), totals.removals);
+
     let name = "gameserver_tick_lateness_seconds";
     text.head(name, "histogram", "How late ticks started.");
     let mut count = 0;
@@ -64,6 +91,26 @@ fn text(authority: &Authority) -> String {
     text.line(&format!("{name}_count"), count);
     text.line(&format!("{name}_sum"), stats.lateness.sum().as_secs_f64());
     text.0
+}
+
+/// Reasons as labels; `RoomCounters` says what each is.
+fn dropped(totals: &RoomCounters) -> [(&'static str, u64); 14] {
+    [
+        ("stranger", totals.strangers),
+        ("malformed", totals.malformed),
+        ("unknown_topic", totals.unknown_topic),
+        ("rate", totals.limited),
+        ("silenced", totals.silenced),
+        ("frame_refused", totals.frames_refused),
+        ("frame_too_far", totals.frames_too_far),
+        ("input_refused_by_game", totals.inputs_refused),
+        ("command_refused", totals.commands_refused),
+        ("request_rate", totals.requests_limited),
+        ("not_taken", totals.dropped),
+        ("inbox_full", totals.inbox_dropped),
+        ("unsent", totals.unsent),
+        ("game_log_rate", totals.log_lines_dropped),
+    ]
 }
 
 #[derive(Default)]

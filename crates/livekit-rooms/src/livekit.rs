@@ -76,6 +76,8 @@ impl Rooms for LiveKitRooms {
     async fn create_room(&self, name: &str, game: &str) -> Result<String, RoomError> {
         let options = CreateRoomOptions {
             empty_timeout: EMPTY_TIMEOUT_SECONDS,
+            // Slots are held for players who drop, also where all of them do.
+            departure_timeout: EMPTY_TIMEOUT_SECONDS,
             max_participants: MAX_PARTICIPANTS,
             metadata: serde_json::json!({ "game": game }).to_string(),
             ..Default::default()

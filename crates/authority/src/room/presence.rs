@@ -7,7 +7,7 @@ use gs_engine::simulation::{MatchResult, Outcome, Simulation};
 use gs_protocol::wire;
 
 use super::player::Standing;
-use super::{Phase, Presence, Room};
+use super::{Phase, Presence, Room, RoomEvent};
 
 impl<S: Simulation> Room<S> {
     /// LiveKit says that a participant left. It may be back soon, so that is as if it had been
@@ -28,8 +28,17 @@ impl<S: Simulation> Room<S> {
         let Some(slot) = self.slot_of(identity) else {
             return;
         };
-        if self.players[slot].presence == Presence::Expected {
-            self.heard(slot, now);
+        let player = &self.players[slot];
+        let identity = player.identity.to_string();
+        match player.standing {
+            Standing::Good if player.presence == Presence::Expected => self.heard(slot, now),
+            Standing::Good => {}
+            // The same token lets a player who was thrown out in again, and to send again.
+            Standing::Muted => self.event(RoomEvent::Mute { identity }),
+            Standing::Removed { .. } => self.event(RoomEvent::Remove {
+                identity,
+                reason: "was removed before",
+            }),
         }
     }
 

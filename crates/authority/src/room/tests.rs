@@ -639,6 +639,9 @@ fn a_flood_is_limited_then_muted_then_removed_and_the_slot_is_lost() {
     h.run(seconds(3.0), &[0]);
     flood(&mut h, 50);
     assert_eq!(removed(&h), 2, "whoever comes back is removed again");
+    h.room.handle_participant_joined(&id, h.now);
+    h.drain();
+    assert_eq!(removed(&h), 3, "also without a word");
     assert_eq!(h.room.presence(1), Some(Presence::Lost));
     h.run(seconds(30.0), &[0]);
     assert_eq!(h.room.presence(1), Some(Presence::Gone));
