@@ -2,6 +2,7 @@ import {
   ApiError,
   type Game,
   GameServer,
+  isMatchOver,
   type Match,
   MatchmakingError,
   type MatchResult,
@@ -53,13 +54,14 @@ export class App {
     this.#close();
     if (this.#games.length === 0) {
       this.#show("loading", messageScreen("Loading …", ""));
-      try {
-        this.#games = await this.client.games();
-      } catch (cause) {
-        const retry = { label: "Try again", act: () => void this.#menu("") };
-        this.#show("message", messageScreen("The server is not there", describe(cause), retry));
-        return;
-      }
+    }
+    try {
+      // Each time: while somebody works on a game, it changes and others appear.
+      this.#games = await this.client.games();
+    } catch (cause) {
+      const retry = { label: "Try again", act: () => void this.#menu("") };
+      this.#show("message", messageScreen("The server is not there", describe(cause), retry));
+      return;
     }
     const invitation = readInvitation(location.search);
     this.#show(
@@ -157,8 +159,7 @@ export class App {
     try {
       session = await (again ? this.client.rejoin(kept.match) : this.client.join(kept.match));
     } catch (error) {
-      const gone = error instanceof ApiError && [401, 403, 404, 410].includes(error.status);
-      if (gone) {
+      if (isMatchOver(error)) {
         await this.#over(kept);
         return;
       }

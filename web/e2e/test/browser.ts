@@ -263,10 +263,16 @@ export async function pair(
 export async function seesMove(watcher: Player, mover: Player): Promise<void> {
   const slot = await mover.slot();
   const before = await until("the mover is seen", () => watcher.sees(slot));
-  // Towards the middle there is room from wherever a player starts.
-  await mover.hold(before.x < 20 ? "KeyD" : "KeyA");
+  // Towards the middle, and back where a wall is in the way.
+  let [key, other] = before.x < 20 ? ["KeyD", "KeyA"] : ["KeyA", "KeyD"];
+  let since = performance.now();
   await until(`slot ${slot} moves on the other's screen`, async () => {
+    await mover.hold(key);
     const now = await watcher.sees(slot);
+    if (performance.now() - since > WALL_MS) {
+      [key, other] = [other, key];
+      since = performance.now();
+    }
     return now !== undefined && Math.abs(now.x - before.x) > 1.5;
   });
   await mover.hold();
@@ -282,3 +288,5 @@ const LANE = 21.5;
 const SIDE_LANE = 3;
 const NEAR = 0.5;
 const AIM_PIXELS = 60;
+/** Without a wall, a player has long moved by then. */
+const WALL_MS = 2000;

@@ -14,6 +14,7 @@ export class PlaybackClock {
   #gap = 1;
   #played = 0;
   #playedAt = 0;
+  #interrupted = false;
 
   /** @param rate ticks a second. */
   constructor(rate: number) {
@@ -23,6 +24,11 @@ export class PlaybackClock {
   /** Whether there is a state to go by. */
   get started(): boolean {
     return this.#samples > 0;
+  }
+
+  /** Whether the estimate rests on states of the present connection. */
+  get current(): boolean {
+    return this.started && !this.#interrupted;
   }
 
   /** Mean deviation of arrivals, in ticks. */
@@ -42,7 +48,8 @@ export class PlaybackClock {
   handleState(tick: number, nowMs: number): void {
     const sample = tick - (nowMs * this.#rate) / 1000;
     const error = sample - this.#offset;
-    if (this.#samples === 0 || Math.abs(error) > SNAP_TICKS * 2) {
+    if (this.#samples === 0 || this.#interrupted || Math.abs(error) > SNAP_TICKS * 2) {
+      this.#interrupted = false;
       this.#offset = sample;
       this.#samples = 1;
       this.#newest = tick;
@@ -56,6 +63,11 @@ export class PlaybackClock {
     const gain = 1 / Math.min(this.#samples, SMOOTHING_SAMPLES);
     this.#offset += error * gain;
     this.#jitter += (Math.abs(error) - this.#jitter) * gain;
+  }
+
+  /** The connection is a new one: how late states were on the old one says nothing of it. */
+  handleConnected(): void {
+    this.#interrupted = true;
   }
 
   /** The tick that would arrive just now, fractional. */
@@ -161,8 +173,8 @@ export class InputClock {
     }
   }
 
-  /** A new epoch may count from an earlier tick. */
-  reset(): void {
+  /** The connection is a new one, over which the server may have stood still. */
+  handleConnected(): void {
     this.#started = false;
     this.#made = 0;
     this.#margin = undefined;

@@ -143,6 +143,7 @@ export class MatchCore {
   #sentAt = Number.NEGATIVE_INFINITY;
   #stateAt: number | undefined;
   #heardAt: number | undefined;
+  #answeredAt: number | undefined;
   #roundTrip: number | undefined;
   #echo = -1;
 
@@ -209,6 +210,13 @@ export class MatchCore {
   get heardAtMs(): number | undefined {
     return this.#heardAt;
   }
+  /**
+   * When the authority last showed that it hears this player, in the caller's milliseconds; counts
+   * from the first state after a silence.
+   */
+  get answeredAtMs(): number | undefined {
+    return this.#answeredAt;
+  }
   /** The entities' recent past, for {@link World.columns}; from the first welcome on. */
   get world(): World | undefined {
     return this.#world;
@@ -216,8 +224,12 @@ export class MatchCore {
 
   /** The transport is up (again): packets may have been lost on the way, so say hello. */
   handleConnected(): void {
-    this.#wantsWelcome = true;
-    this.#helloAt = undefined;
+    this.#askForWelcome();
+    // A match stands still while its authority is cut off as well: what was made meanwhile is for
+    // ticks that come much later, and would hold up what is made now.
+    this.#frames = [];
+    this.#playback.handleConnected();
+    this.#inputClock.handleConnected();
   }
 
   /** A packet arrived; `identity` is the sender's as LiveKit vouches for it. */
@@ -379,6 +391,9 @@ export class MatchCore {
         this.counters.stale += 1;
       } else {
         this.counters.states += 1;
+        if (this.#stateAt === undefined || nowMs - this.#stateAt > SILENCE_MS) {
+          this.#answeredAt = nowMs;
+        }
         this.#stateAt = nowMs;
         this.#playback.handleState(update.tick, nowMs);
       }
@@ -392,6 +407,7 @@ export class MatchCore {
       // One packet is echoed until the next arrives: only the first echo of it is a measurement.
       if (mine.echoMs !== this.#echo && mine.echoMs !== 0) {
         this.#echo = mine.echoMs;
+        this.#answeredAt = nowMs;
         const trip = ((nowMs >>> 0) - mine.echoMs - mine.echoAgeMs) | 0;
         if (trip >= 0 && trip < MAX_ROUND_TRIP_MS) {
           this.#roundTrip =
@@ -422,7 +438,7 @@ export class MatchCore {
     }
     if (event.sequence > this.#sequence + 1 && !this.#wantsWelcome) {
       this.counters.gaps += 1;
-      this.handleConnected();
+      this.#askForWelcome();
     }
     this.#sequence = event.sequence;
     switch (body.case) {
@@ -526,6 +542,11 @@ export class MatchCore {
     });
   }
 
+  #askForWelcome(): void {
+    this.#wantsWelcome = true;
+    this.#helloAt = undefined;
+  }
+
   /** Whether a packet of this epoch counts. A higher one is another holder of the room. */
   #acceptEpoch(epoch: bigint): boolean {
     if (epoch < this.#epoch) {
@@ -538,7 +559,7 @@ export class MatchCore {
       this.#sequence = 0;
       if (hadOne) {
         this.#resetState();
-        this.handleConnected();
+        this.#askForWelcome();
       }
     }
     return true;
@@ -579,7 +600,7 @@ export class MatchCore {
       manifest.input.length === 0 ||
       this.#slot === undefined ||
       this.#phase !== Phase.RUNNING ||
-      !this.#playback.started ||
+      !this.#playback.current ||
       // A silent server has not moved on: inputs made now would be for ticks far ahead of it.
       (this.#stateAt !== undefined && nowMs - this.#stateAt > SILENCE_MS)
     ) {

@@ -42,6 +42,7 @@ export {
 } from "./manifest.js";
 export {
   type CloseReason,
+  isMatchOver,
   type JoinOptions,
   MatchSession,
   type RoomToken,

@@ -85,7 +85,8 @@ export class MatchSession extends Emitter<SessionEvents> {
   #status: SessionStatus = "connecting";
   #closed: CloseReason | undefined;
   #connectedAt = 0;
-  #lossyInFlight = 0;
+  /** Lossy packets that the connection has taken and not let go; each connection has its own. */
+  #lossy = { inFlight: 0 };
   #reconnecting = false;
 
   private constructor(match: Match, fetchToken: (room: string) => Promise<RoomToken>) {
@@ -248,11 +249,22 @@ export class MatchSession extends Emitter<SessionEvents> {
     this.#room = room;
     room
       .on(RoomEvent.DataReceived, (payload, participant, _kind, topic, _encryption, identity) => {
+        if (this.#room !== room) {
+          return;
+        }
         this.#core.handleData(identity ?? participant?.identity, topic, payload, performance.now());
         this.#deliver();
       })
-      .on(RoomEvent.Reconnecting, () => this.#setStatus("reconnecting"))
-      .on(RoomEvent.Reconnected, () => this.#handleConnected())
+      .on(RoomEvent.Reconnecting, () => {
+        if (this.#room === room) {
+          this.#setStatus("reconnecting");
+        }
+      })
+      .on(RoomEvent.Reconnected, () => {
+        if (this.#room === room) {
+          this.#handleConnected();
+        }
+      })
       .on(RoomEvent.Disconnected, (reason) => {
         if (this.#room === room) {
           this.#handleDisconnected(reason);
@@ -268,6 +280,8 @@ export class MatchSession extends Emitter<SessionEvents> {
 
   #handleConnected(): void {
     this.#connectedAt = performance.now();
+    // What the old connection still holds may never be let go.
+    this.#lossy = { inFlight: 0 };
     this.#core.handleConnected();
     this.#setStatus("connected");
   }
@@ -295,13 +309,32 @@ export class MatchSession extends Emitter<SessionEvents> {
     const now = performance.now();
     this.#core.handleTimeout(now);
     this.#drain();
-    // After an outage the data channel waits for its own timer, up to 7 s, while a fresh
-    // connection takes a fraction of a second.
-    const heard = Math.max(this.#core.heardAtMs ?? 0, this.#connectedAt);
-    const expecting = this.#core.phase === "running" || this.#core.phase === "joining";
-    if (this.#status === "connected" && expecting && now - heard > SILENCE_MS) {
+    if (this.#status !== "connecting" && this.#isCut(now)) {
       void this.#reconnect();
     }
+  }
+
+  /**
+   * Whether a fresh connection is the better one. After an outage the data channel waits for its
+   * own timer, up to 7 s, and LiveKit's reconnecting asks the old address with the old token for
+   * most of a minute, while a fresh connection takes a fraction of a second.
+   */
+  #isCut(now: number): boolean {
+    const { phase, slot } = this.#core;
+    const silent = (since: number | undefined) =>
+      now - Math.max(since ?? 0, this.#connectedAt) > SILENCE_MS;
+    if ((phase === "running" || phase === "joining") && silent(this.#core.heardAtMs)) {
+      return true;
+    }
+    // A line can be open in one direction only: states come, and no input arrives.
+    const mine = this.#core.players.find((player) => player.slot === slot);
+    return (
+      phase === "running" &&
+      mine !== undefined &&
+      mine.presence !== "gone" &&
+      this.#core.answeredAtMs !== undefined &&
+      silent(this.#core.answeredAtMs)
+    );
   }
 
   /** Connects afresh until it works, the room is over, or too long has passed. */
@@ -320,7 +353,7 @@ export class MatchSession extends Emitter<SessionEvents> {
         await this.#connect(await this.#fetchToken(this.match.room));
         break;
       } catch (error) {
-        if (error instanceof ApiError && [401, 403, 404, 410].includes(error.status)) {
+        if (isMatchOver(error)) {
           this.#close("over");
         } else if (performance.now() - started > GIVE_UP_MS) {
           this.#close("lost");
@@ -365,11 +398,15 @@ export class MatchSession extends Emitter<SessionEvents> {
     if (room === undefined || this.#status === "closed") {
       return;
     }
+    const lossy = this.#lossy;
     // A stalled channel must not collect inputs that are stale by the time it moves again.
-    if (!packet.reliable && this.#lossyInFlight >= MAX_LOSSY_IN_FLIGHT) {
+    if (
+      !packet.reliable &&
+      (this.#status !== "connected" || lossy.inFlight >= MAX_LOSSY_IN_FLIGHT)
+    ) {
       return;
     }
-    this.#lossyInFlight += packet.reliable ? 0 : 1;
+    lossy.inFlight += packet.reliable ? 0 : 1;
     try {
       await room.localParticipant.publishData(packet.payload as Uint8Array<ArrayBuffer>, {
         topic: packet.topic,
@@ -379,7 +416,7 @@ export class MatchSession extends Emitter<SessionEvents> {
     } catch {
       // The room tells of a broken connection itself; hello and inputs are repeated.
     } finally {
-      this.#lossyInFlight -= packet.reliable ? 0 : 1;
+      lossy.inFlight -= packet.reliable ? 0 : 1;
     }
   }
 
@@ -412,6 +449,13 @@ export class MatchSession extends Emitter<SessionEvents> {
   }
 }
 
+/** Whether an error of joining says that there is nothing to join any more. */
+export function isMatchOver(error: unknown): boolean {
+  return error instanceof ApiError && OVER.includes(error.status);
+}
+
+/** 409: whoever was matched into a room was told so when it was ready, so it is over. */
+const OVER: readonly number[] = [401, 403, 404, 409, 410];
 /** Until the tick rate is known: often enough to repeat a hello in time. */
 const JOIN_TIMER_MS = 50;
 /** The authority may have to start the room first. */

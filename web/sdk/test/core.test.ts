@@ -186,6 +186,30 @@ test("inputs repeat the unacknowledged tail, ascending, at most 16, and drop wha
   expect(packets.at(-1)?.viewTick).toBeGreaterThan((core.tick - 16) * 256);
 });
 
+test("after an outage in which the server stood still, inputs are for its next ticks", () => {
+  core.handleData(AUTHORITY, "events", welcome(), 0);
+  core.input = () => ({ move_x: 1 });
+  const run = (from: number, to: number, tickAt: (now: number) => number | undefined) => {
+    for (let now = from; now < to; now += 1000 / 120) {
+      const tick = tickAt(now);
+      if (tick !== undefined) {
+        core.handleData(AUTHORITY, "state", state(tick, 1), now);
+      }
+      core.handleTimeout(now);
+    }
+    return inputs().flatMap((p) => p.frames.map((f) => f.tick));
+  };
+  run(0, 1000, (now) => 10 + Math.floor((now * 60) / 1000));
+  run(1000, 1700, () => undefined);
+  core.handleConnected();
+  expect(run(1700, 1800, () => undefined)).toEqual([]);
+  const made = run(1800, 2000, (now) => 70 + Math.floor(((now - 1800) * 60) / 1000));
+  // The first are made at once, for a few ticks that have just passed.
+  expect(Math.min(...made)).toBeGreaterThan(60);
+  expect(Math.min(...made)).toBeLessThan(80);
+  expect(Math.max(...made)).toBeLessThan(95);
+});
+
 test("a heartbeat goes out each 250 ms where there is no input", () => {
   core.handleData(AUTHORITY, "events", welcome(1, 1n, { phase: Phase.WAITING }), 0);
   for (let now = 0; now < 2000; now += 10) {
@@ -201,6 +225,25 @@ test("the round trip leaves out the time that the server held the echo", () => {
   const slots = [{ inputTick: 1, margin: -512, echoMs: 900, echoAgeMs: 30 }];
   core.handleData(AUTHORITY, "state", state(10, 1, { slots }), 1000);
   expect(core.roundTripMs).toBe(70);
+});
+
+test("an echo that stays the same is no sign of being heard", () => {
+  core.handleData(AUTHORITY, "events", welcome(), 0);
+  const receive = (now: number, echoMs: number) => {
+    const slots = [{ inputTick: 1, margin: 0, echoMs, echoAgeMs: 0 }];
+    core.handleData(AUTHORITY, "state", state(10 + now / 10, 1, { slots }), now);
+  };
+  receive(100, 0);
+  expect(core.answeredAtMs).toBe(100);
+  receive(200, 50);
+  expect(core.answeredAtMs).toBe(200);
+  for (let now = 300; now <= 900; now += 100) {
+    receive(now, 50);
+  }
+  expect(core.answeredAtMs).toBe(200);
+  // After an outage nobody can have answered: it counts anew.
+  receive(5000, 50);
+  expect(core.answeredAtMs).toBe(5000);
 });
 
 test("the end of the match is told once, and again when it is stored", () => {
