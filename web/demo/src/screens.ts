@@ -69,7 +69,8 @@ export function menuScreen(options: {
           { class: "invited" },
           "A friend invited you to ",
           el("b", {}, titleOf(games, game)),
-          ` · code ${invitation.code}`,
+          " · ",
+          el("span", { class: "code" }, `code ${invitation.code}`),
         )
       : el("div", { class: "cards", role: "radiogroup", "aria-label": "Game" }, ...cards),
     games.length === 0 && el("p", { class: "error" }, "This server serves no games yet."),
@@ -154,7 +155,8 @@ export class WaitingScreen {
           el(
             "label",
             { for: "link", class: "field-label" },
-            `Send this link to your friend · code ${options.code ?? ""}`,
+            "Send this link to your friend · ",
+            el("span", { class: "code" }, `code ${options.code ?? ""}`),
           ),
           el(
             "div",
@@ -217,7 +219,12 @@ export function resultScreen(options: {
     "section",
     { class: `screen result ${headline === "Victory" ? "won" : ""}` },
     el("h2", { class: "headline" }, headline),
-    result.reason !== "" && el("p", { class: "reason" }, result.reason),
+    result.reason !== "" &&
+      el(
+        "p",
+        { class: "reason" },
+        result.reason.slice(0, 1).toUpperCase() + result.reason.slice(1),
+      ),
     rows.length > 0 &&
       el(
         "div",
@@ -257,7 +264,8 @@ export function resultScreen(options: {
           ),
         ),
       ),
-    el("p", { class: "stored" }, result.stored ? "Result recorded" : "Recording the result …"),
+    result.outcome !== "void" &&
+      el("p", { class: "stored" }, result.stored ? "Result recorded" : "Recording the result …"),
     el(
       "div",
       { class: "buttons" },

@@ -35,8 +35,14 @@ export class Server {
     this.#games = games;
   }
 
-  /** Serves tic-tac-toe, and the arena with these options: a match ends at the score or the time. */
-  static async start(arena: { match_seconds: number; score_limit: number }): Promise<Server> {
+  /**
+   * Serves tic-tac-toe, and the arena with these options: a match ends at the score or the time, and a
+   * quick one has so many players.
+   */
+  static async start(
+    arena: { match_seconds: number; score_limit: number },
+    players = 2,
+  ): Promise<Server> {
     const dataDir = mkdtempSync(join(tmpdir(), "gameserver-e2e-"));
     const config = join(dataDir, "config.yaml");
     writeFileSync(
@@ -46,6 +52,7 @@ export class Server {
         "  arena:",
         `    module: ${JSON.stringify(moduleOf("arena"))}`,
         `    options: ${JSON.stringify(arena)}`,
+        `    players: ${players}`,
         "  tic-tac-toe:",
         `    module: ${JSON.stringify(moduleOf("tic-tac-toe"))}`,
         "",

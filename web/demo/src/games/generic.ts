@@ -4,7 +4,7 @@ import { el } from "../dom.js";
 import { type GameView, type Stage, Surface, slotColor } from "./view.js";
 
 /**
- * Any game, by its schemas alone: entities with a place as dots on a grid that fits them, the other
+ * Any game, by its schemas alone: entities with a place as dots or boxes on a grid that fits them, the other
  * fields in a table, keys and mouse on the inputs that look like theirs, a form for each command.
  */
 export class GenericView implements GameView {
@@ -75,13 +75,22 @@ export class GenericView implements GameView {
     const px = (x: number) => left + (x - x0) * scale;
     const py = (y: number) => top + (y - y0) * scale;
     drawGrid(context, this.#bounds, px, py);
-    // A player's first entity carries its name, and the mouse aims from one's own.
-    const named = new Set<number>();
+    const spots: Entity[] = [];
     for (const entity of entities) {
-      const { x, y } = entity.fields;
+      const { x, y, w, h } = entity.fields;
       if (typeof x !== "number" || typeof y !== "number") {
         continue;
       }
+      if (typeof w === "number" && typeof h === "number") {
+        drawBox(context, px(x), py(y), w * scale, h * scale);
+      } else {
+        spots.push(entity);
+      }
+    }
+    // A player's first entity carries its name, and the mouse aims from one's own.
+    const named = new Set<number>();
+    for (const entity of spots) {
+      const [x, y] = [Number(entity.fields.x), Number(entity.fields.y)];
       const first = entity.owner >= 0 && !named.has(entity.owner);
       named.add(entity.owner);
       this.#drawDot(context, entity, px(x), py(y), first);
@@ -222,11 +231,39 @@ export function mapIntent(fields: readonly Field[], intent: Intent): Record<stri
   return values;
 }
 
+/** What has a width and a height, from its upper left corner. */
+function drawBox(
+  context: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+): void {
+  context.fillStyle = "#1b2450";
+  context.strokeStyle = "#86a5ff";
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.rect(x, y, width, height);
+  context.fill();
+  context.stroke();
+}
+
 function inputHint(fields: readonly Field[]): string {
   if (fields.length === 0) {
     return "This game is played by commands.";
   }
-  return `Inputs: ${fields.map((f) => f.name).join(", ")}. WASD or arrows move, the mouse aims, click and space act.`;
+  // What stands still without a hand on it is not played by that hand.
+  const reacts = (intent: Partial<Intent>) => {
+    const rest = { moveX: 0, moveY: 0, aim: 0, fire: false, dash: false };
+    const [still, moved] = [mapIntent(fields, rest), mapIntent(fields, { ...rest, ...intent })];
+    return Object.keys(still).some((name) => still[name] !== moved[name]);
+  };
+  const ways = [
+    (reacts({ moveX: 1 }) || reacts({ moveY: 1 })) && "WASD or arrows move",
+    reacts({ aim: 1 }) && "the mouse aims",
+    (reacts({ fire: true }) || reacts({ dash: true })) && "click and space act",
+  ].filter((way) => way !== false);
+  return `Inputs: ${[fields.map((f) => f.name).join(", "), ...ways].join(" · ")}.`;
 }
 
 function commandForm(command: MessageSchema, stage: Stage): HTMLElement {
