@@ -6,13 +6,20 @@ mod latency;
 mod report;
 mod rooms;
 mod server;
+mod tick;
 
+use std::alloc::System;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use gs_engine::schema::Schema;
 use gs_sandbox::{Limits, Sandbox};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+/// Counts what is allocated, for `tick`; the cost is a few atomic additions.
+#[global_allocator]
+pub(crate) static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 #[derive(Parser)]
 struct Arguments {
@@ -26,6 +33,7 @@ struct Arguments {
 enum Bench {
     Latency,
     Rooms,
+    Tick,
 }
 
 #[tokio::main]
@@ -43,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
     let report = match arguments.bench {
         Bench::Latency => latency::run(arguments.quick, schema).await?,
         Bench::Rooms => rooms::run(arguments.quick, schema).await?,
+        Bench::Tick => tick::run(arguments.quick, &module)?,
     };
     report.print();
     Ok(())

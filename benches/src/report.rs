@@ -73,6 +73,11 @@ impl Latencies {
         }
     }
 
+    /// Median, 99th and 99.9th percentile in nanoseconds.
+    pub(crate) fn quantiles_ns(&self) -> [u64; 3] {
+        [0.5, 0.99, 0.999].map(|q| self.histogram.value_at_quantile(q))
+    }
+
     /// Median, 99th and 99.9th percentile in microseconds.
     pub(crate) fn quantiles_us(&self) -> [i64; 3] {
         [0.5, 0.99, 0.999].map(|q| (self.histogram.value_at_quantile(q) / 1_000) as i64)

@@ -1,13 +1,18 @@
-//! `cargo xtask bench NAME`: builds what is measured, and runs it.
+//! `cargo xtask bench NAME`: builds what is measured, runs it, and can record it in the docs.
 
+use std::fmt::Write;
 use std::path::Path;
+use std::process::Stdio;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use serde_json::Value;
 
-use crate::steps::{Steps, run};
+use crate::steps::Steps;
 
-/// Builds the server and the bench, and runs it.
-pub(crate) fn run_bench(root: &Path, name: &str, quick: bool) -> anyhow::Result<()> {
+/// Builds the server and the bench, and runs it. `record` puts what it measured into
+/// docs/performance.md.
+#[allow(clippy::print_stdout, reason = "the report is what a bench is run for")]
+pub(crate) fn run_bench(root: &Path, name: &str, quick: bool, record: bool) -> anyhow::Result<()> {
     if !NAMES.contains(&name) {
         bail!("no bench `{name}`; there are: {}", NAMES.join(", "));
     }
@@ -25,7 +30,100 @@ pub(crate) fn run_bench(root: &Path, name: &str, quick: bool) -> anyhow::Result<
     if quick {
         command.arg("--quick");
     }
-    run(command.env("LIVEKIT_SERVER", crate::setup::livekit_server(root)?))
+    command
+        .env("LIVEKIT_SERVER", crate::setup::livekit_server(root)?)
+        .stderr(Stdio::inherit());
+    let output = command.output().context("cannot run cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    if !output.status.success() {
+        bail!("the bench `{name}` failed ({})", output.status);
+    }
+    if record {
+        let last = text.lines().last().context("the bench printed nothing")?;
+        let report: Value = serde_json::from_str(last).context("the last line is no report")?;
+        record_in(&root.join("docs/performance.md"), name, &report)?;
+    }
+    Ok(())
 }
 
-const NAMES: &[&str] = &["latency", "rooms"];
+/// Replaces the bench's table in the document.
+fn record_in(document: &Path, name: &str, report: &Value) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(document)
+        .with_context(|| format!("cannot read {}", document.display()))?;
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let place = text.split_once(&begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&end)?;
+        Some((before, after))
+    });
+    let (before, after) = place.with_context(|| {
+        format!(
+            "{} has no place for `{name}`: {begin}…{end}",
+            document.display()
+        )
+    })?;
+    let text = format!("{before}{begin}{}{end}{after}", table(report));
+    std::fs::write(document, text).with_context(|| format!("cannot write {}", document.display()))
+}
+
+/// The figures of a report; a curve becomes a table with a row a level.
+fn table(report: &Value) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    if let Some(levels) = report["metrics"]["curve"].as_array() {
+        let keys: Vec<&String> = levels
+            .first()
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|l| l.keys())
+            .collect();
+        let _ = writeln!(out, "| {} |", join(keys.iter().map(|k| format!("`{k}`"))));
+        let _ = writeln!(out, "|{}", "---|".repeat(keys.len()));
+        for level in levels {
+            let _ = writeln!(
+                out,
+                "| {} |",
+                join(keys.iter().map(|k| level[k.as_str()].to_string()))
+            );
+        }
+        return out;
+    }
+    let _ = writeln!(out, "| figure | value |\n|---|---|");
+    for part in ["metrics", "peer"] {
+        for (key, value) in report[part].as_object().into_iter().flatten() {
+            if value.is_number() {
+                let _ = writeln!(out, "| `{key}` | {value} |");
+            }
+        }
+    }
+    out
+}
+
+fn join(cells: impl Iterator<Item = String>) -> String {
+    cells.collect::<Vec<_>>().join(" | ")
+}
+
+const NAMES: &[&str] = &["latency", "rooms", "tick"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_replaces_its_table_and_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("xtask-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let document = folder.join("performance.md");
+        std::fs::write(&document, "a\n<!-- tick -->\nold\n<!-- /tick -->\nb\n").unwrap();
+        let report = serde_json::json!({"metrics": {"x_ns": 5}, "peer": {"name": "p", "y_ns": 7}});
+        record_in(&document, "tick", &report).unwrap();
+        let text = std::fs::read_to_string(&document).unwrap();
+        let table = "| figure | value |\n|---|---|\n| `x_ns` | 5 |\n| `y_ns` | 7 |\n";
+        assert_eq!(
+            text,
+            format!("a\n<!-- tick -->\n{table}<!-- /tick -->\nb\n")
+        );
+        assert!(record_in(&document, "rooms", &report).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -49,11 +49,14 @@ enum Task {
     },
     /// Measure something; docs/performance.md says what.
     Bench {
-        /// `latency` or `rooms`.
+        /// `latency`, `rooms` or `tick`.
         name: String,
         /// Take under a minute.
         #[arg(long)]
         quick: bool,
+        /// Put the figures into docs/performance.md.
+        #[arg(long)]
+        record: bool,
     },
     /// Generate the code that comes from proto/.
     Generate {
@@ -87,7 +90,11 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Task::Game { game: None } => games(&root),
-        Task::Bench { name, quick } => bench::run_bench(&root, &name, quick),
+        Task::Bench {
+            name,
+            quick,
+            record,
+        } => bench::run_bench(&root, &name, quick, record),
         Task::Generate { check } => generate::run(&root, check),
         Task::Setup => {
             let mut steps = Steps::new(SETUP_STEPS);
