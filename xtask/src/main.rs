@@ -181,7 +181,7 @@ fn test(root: &Path) -> anyhow::Result<()> {
     steps.next("Rust tests, on the real LiveKit server");
     let livekit = setup::livekit_server(root)?;
     run(cargo(root)
-        .args(["test", "--workspace"])
+        .args(["test", "--workspace", "--no-fail-fast"])
         .env("LIVEKIT_SERVER", &livekit))?;
     steps.next("browser tests");
     run(npm(root)

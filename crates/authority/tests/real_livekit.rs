@@ -514,11 +514,13 @@ async fn whoever_takes_the_authoritys_place_without_the_lease_is_thrown_out_agai
 
     let token = world.tokens.authority_token(&room).unwrap();
     let options = ConnectOptions::new(world.livekit.url(), token.token);
-    let (_intruder, mut events) = Participant::connect(options).await.unwrap();
-    assert_eq!(
-        support::wait_for_close(&mut events).await,
-        CloseReason::DuplicateIdentity
-    );
+    // The authority may be back before the intruder has joined for good.
+    let thrown_out = match Participant::connect(options).await {
+        Ok((_intruder, mut events)) => support::wait_for_close(&mut events).await,
+        Err(ConnectError::Refused { reason }) => reason,
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(thrown_out, CloseReason::DuplicateIdentity);
 
     ada.tell(&ClientEvent::Command(vec![0, game::FINISH]));
     assert_eq!(ada.stored().await.outcome(), wire::Outcome::Finished);
