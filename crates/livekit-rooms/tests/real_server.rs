@@ -33,14 +33,15 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("livekit.yaml");
         std::fs::write(&path, config).unwrap();
-        let process = Command::new("livekit-server")
+        let program = std::env::var_os("LIVEKIT_SERVER").unwrap_or_else(|| "livekit-server".into());
+        let process = Command::new(program)
             .arg("--config")
             .arg(&path)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect(
-                "livekit-server has to be on PATH: \
+                "livekit-server is not on PATH, and LIVEKIT_SERVER does not name it: \
                  go install github.com/livekit/livekit-server/cmd/server@v1.13.5",
             );
         let server = Self {
