@@ -56,6 +56,8 @@ pub struct Connection {
     keepalive: Option<Keepalive>,
     /// When to leave at the latest, once leaving.
     leaving: Option<Instant>,
+    /// Whether all that was sent reliably has arrived since leaving began.
+    flushed: bool,
     /// When to give up waiting for the server's reason, once the transport has ended.
     lost: Option<Instant>,
     closed: bool,
@@ -139,6 +141,7 @@ impl Connection {
             roster: Roster::default(),
             keepalive: None,
             leaving: None,
+            flushed: false,
             lost: None,
             closed: false,
             stats: Stats::default(),
@@ -569,7 +572,10 @@ impl Connection {
             return;
         };
         let flushed = self.reliable_queue.is_empty() && self.buffered(Channel::Reliable) == 0;
-        if flushed || self.lost.is_some() || self.now >= deadline {
+        if flushed && !self.flushed {
+            self.flushed = true;
+            self.leaving = Some(deadline.min(self.now + FORWARD_TIME));
+        } else if self.lost.is_some() || self.now >= deadline {
             self.signal(Request::Leave(proto::LeaveRequest {
                 reason: proto::DisconnectReason::ClientInitiated as i32,
                 ..Default::default()
@@ -679,5 +685,8 @@ const MAX_EARLY_CANDIDATES: usize = 64;
 /// Signalling runs beside the transport over TCP, so one retransmission may lie between them.
 const REASON_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The server drops what it has acknowledged and not yet forwarded when its sender leaves; it
+/// forwards within a millisecond, unless its machine is busy.
+const FORWARD_TIME: Duration = Duration::from_millis(100);
 /// Three retransmissions of a lost packet fit.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -178,6 +178,9 @@ fn leaving_tells_the_server() {
     connection.handle_signal(&join(), now);
     events(&mut connection);
     connection.leave(now);
+    // What the server has acknowledged, it still has to forward.
+    assert!(requests(&mut connection).is_empty());
+    connection.handle_timeout(now + Duration::from_millis(100));
     assert!(matches!(requests(&mut connection)[..], [Request::Leave(_)]));
     assert_eq!(
         events(&mut connection),
