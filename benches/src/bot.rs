@@ -111,7 +111,10 @@ impl Bot {
                 bail!("the authority did not welcome a player");
             }
             let mut hello = Vec::new();
-            gs_protocol::encode_client_event(&gs_protocol::ClientEvent::Hello, &mut hello)?;
+            gs_protocol::encode_client_event(
+                &gs_protocol::ClientEvent::Hello { module: None },
+                &mut hello,
+            )?;
             send(
                 &participant,
                 topic::EVENTS,

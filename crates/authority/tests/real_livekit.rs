@@ -298,7 +298,7 @@ async fn two_players_play_a_match_to_its_end() {
     let mut bob = world.player(players[1], &room).await;
     ada.started().await;
     bob.started().await;
-    bob.tell(&ClientEvent::Hello);
+    bob.tell(&ClientEvent::Hello { module: None });
     let welcome = bob
         .hear(|b| {
             if let Body::Welcome(w) = b {
@@ -558,7 +558,7 @@ async fn a_room_that_livekit_lost_is_created_again_and_the_match_goes_on() {
 
     let mut ada = world.player_again(players[0], &room).await;
     let _bob = world.player_again(players[1], &room).await;
-    ada.tell(&ClientEvent::Hello);
+    ada.tell(&ClientEvent::Hello { module: None });
     let welcome = ada
         .hear(|b| {
             if let Body::Welcome(w) = b {

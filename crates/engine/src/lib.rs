@@ -20,14 +20,20 @@
 //! - [`snapshot`] packs net states for the wire, and puts them together again on the other side.
 
 pub mod abi;
+pub mod confirmed;
 pub mod input_buffer;
 pub mod manifest;
+pub mod mode;
 pub mod pipeline;
+pub mod range_coder;
+pub mod replication;
+pub mod rollback;
 pub mod schema;
 pub mod simulation;
 pub mod snapshot;
 
 pub use manifest::Manifest;
+pub use mode::AuthorityMode;
 pub use pipeline::Pipeline;
 pub use schema::Schema;
 pub use simulation::{Simulation, Slot, Tick};

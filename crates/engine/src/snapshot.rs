@@ -5,6 +5,8 @@
 //! [`decode_part`] reads one part, and [`ReceivedState`] puts parts together as they come.
 
 mod bits;
+pub mod packed;
+pub mod ranged;
 mod received;
 
 pub use received::{ReceivedState, decode_part};
@@ -13,6 +15,26 @@ use crate::abi::MAX_ENTITIES;
 use crate::schema::{KindSchema, Schema};
 use crate::simulation::{Entity, NetState, Slot, Tick};
 use bits::{BitWriter, gamma_bits};
+
+/// How a delta is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Bit packing: fast.
+    Packed,
+    /// Context mixing and range coding: small.
+    Ranged,
+}
+
+/// What a delta says: how to get from one net state to another.
+#[derive(Clone, Copy, Debug)]
+pub struct Delta<'a> {
+    /// The state that the receiver has; empty for one that has none.
+    pub base: &'a NetState,
+    /// An older state that the receiver has as well, from which velocities come.
+    pub older: Option<&'a NetState>,
+    /// The state that the receiver is to have.
+    pub next: &'a NetState,
+}
 
 /// Turns net states into snapshot parts.
 pub trait SnapshotEncoder {

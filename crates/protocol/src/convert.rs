@@ -1,5 +1,6 @@
 //! Domain types to messages and back.
 
+use gs_engine::AuthorityMode;
 use gs_engine::simulation::{MatchResult, Outcome, SlotResult};
 
 use crate::wire;
@@ -41,6 +42,43 @@ pub fn result_from_wire(ended: &wire::MatchEnded) -> Option<MatchResult> {
         outcome: outcome_from_wire(ended.outcome())?,
         slots: slots.collect::<Option<Vec<SlotResult>>>()?,
     })
+}
+
+/// The message by which a player reports a result.
+pub fn report_to_wire(result: &MatchResult) -> wire::Report {
+    wire::Report {
+        outcome: outcome_to_wire(result.outcome).into(),
+        slots: result.slots.iter().map(slot_result_to_wire).collect(),
+    }
+}
+
+/// The result that a player reports; `None` where it has no outcome, or a slot, placement or team
+/// beyond what a match can have.
+pub fn report_from_wire(report: &wire::Report) -> Option<MatchResult> {
+    let slots = report.slots.iter().map(slot_result_from_wire);
+    Some(MatchResult {
+        outcome: outcome_from_wire(report.outcome())?,
+        slots: slots.collect::<Option<Vec<SlotResult>>>()?,
+    })
+}
+
+/// The message for an authority mode.
+pub fn mode_to_wire(mode: AuthorityMode) -> wire::AuthorityMode {
+    match mode {
+        AuthorityMode::Full => wire::AuthorityMode::Full,
+        AuthorityMode::Validated => wire::AuthorityMode::Validated,
+        AuthorityMode::Observer => wire::AuthorityMode::Observer,
+    }
+}
+
+/// The authority mode that a message names; `None` where it names none.
+pub fn mode_from_wire(mode: wire::AuthorityMode) -> Option<AuthorityMode> {
+    match mode {
+        wire::AuthorityMode::Unspecified => None,
+        wire::AuthorityMode::Full => Some(AuthorityMode::Full),
+        wire::AuthorityMode::Validated => Some(AuthorityMode::Validated),
+        wire::AuthorityMode::Observer => Some(AuthorityMode::Observer),
+    }
 }
 
 fn slot_result_to_wire(slot: &SlotResult) -> wire::SlotResult {

@@ -1,18 +1,37 @@
 //! Bytes of a peer to checked messages.
 
+use gs_engine::simulation::MatchResult;
 use prost::Message;
 
-use crate::{VERSION, limits, topic, wire};
+use crate::wire::client_event::Body;
+use crate::{VERSION, convert, limits, topic, wire};
 
 /// What a player asks on topic `events`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ClientEvent {
     /// Wants a `welcome`.
-    Hello,
+    Hello {
+        /// The module that it brought, where it brought one: SHA-256 in lower-case hex, and version.
+        module: Option<(String, String)>,
+    },
     /// Gives the match up.
     Leave,
     /// A command: its index and fields, not yet checked against the module's schema.
     Command(Vec<u8>),
+    /// Cannot follow any more, and wants a state to start from.
+    Resync {
+        /// Where its hash differed, with its own hash; none where it lost the thread.
+        mismatch: Option<(u32, u64)>,
+    },
+    /// Says what differed between its state and the server's.
+    Desync {
+        /// The tick.
+        tick: u32,
+        /// What differed, at most [`limits::DIFFERENCES`].
+        differences: Vec<wire::Difference>,
+    },
+    /// How the match ended, as it saw it.
+    Report(MatchResult),
 }
 
 /// Why a payload was refused.
@@ -79,6 +98,9 @@ pub enum WireError {
     /// A chat text with nothing to show.
     #[error("a chat text with nothing to show")]
     TextEmpty,
+    /// A report of a result that no match can have.
+    #[error("a report without an outcome, or of slots, placements or teams that cannot be")]
+    Report,
 }
 
 /// Reads an `input` payload. Frames ascend by tick from 1; their data is not checked yet.
@@ -108,9 +130,25 @@ pub fn decode_client_event(payload: &[u8]) -> Result<ClientEvent, WireError> {
     let event: wire::ClientEvent = decode(topic::EVENTS, limits::EVENT_BYTES, payload)?;
     check_version(topic::EVENTS, event.version)?;
     match event.body {
-        Some(wire::client_event::Body::Hello(_)) => Ok(ClientEvent::Hello),
-        Some(wire::client_event::Body::Leave(_)) => Ok(ClientEvent::Leave),
-        Some(wire::client_event::Body::Command(command)) => Ok(ClientEvent::Command(command.data)),
+        Some(Body::Hello(hello)) => Ok(ClientEvent::Hello {
+            module: (!hello.module_sha256.is_empty())
+                .then_some((hello.module_sha256, hello.module_version)),
+        }),
+        Some(Body::Leave(_)) => Ok(ClientEvent::Leave),
+        Some(Body::Command(command)) => Ok(ClientEvent::Command(command.data)),
+        Some(Body::Resync(resync)) => Ok(ClientEvent::Resync {
+            mismatch: (resync.tick > 0).then_some((resync.tick, resync.hash)),
+        }),
+        Some(Body::Desync(mut desync)) => {
+            desync.differences.truncate(limits::DIFFERENCES);
+            Ok(ClientEvent::Desync {
+                tick: desync.tick,
+                differences: desync.differences,
+            })
+        }
+        Some(Body::Report(report)) => convert::report_from_wire(&report)
+            .map(ClientEvent::Report)
+            .ok_or(WireError::Report),
         None => Err(WireError::NoBody {
             topic: topic::EVENTS,
         }),
@@ -141,7 +179,25 @@ pub fn decode_relayed_chat(payload: &[u8]) -> Result<wire::ChatMessage, WireErro
 
 /// Reads the authority's `state` payload, as a client does.
 pub fn decode_state_update(payload: &[u8]) -> Result<wire::StateUpdate, WireError> {
-    let state: wire::StateUpdate = decode(topic::STATE, limits::STATE_BYTES, payload)?;
+    let state: wire::StateUpdate = decode(topic::STATE, limits::KEYFRAME_BYTES, payload)?;
+    check_version(topic::STATE, state.version)?;
+    let bulk = matches!(
+        state.body,
+        Some(wire::state_update::Body::Keyframe(_) | wire::state_update::Body::Confirmed(_))
+    );
+    if payload.len() > limits::STATE_BYTES && !bulk {
+        return Err(WireError::TooLarge {
+            topic: topic::STATE,
+            bytes: payload.len(),
+            limit: limits::STATE_BYTES,
+        });
+    }
+    Ok(state)
+}
+
+/// Reads another player's `state` payload, as a client does in `observer`.
+pub fn decode_player_state(payload: &[u8]) -> Result<wire::PlayerState, WireError> {
+    let state: wire::PlayerState = decode(topic::STATE, limits::STATE_BYTES, payload)?;
     check_version(topic::STATE, state.version)?;
     Ok(state)
 }
@@ -322,7 +378,7 @@ mod tests {
     fn what_a_client_encodes_is_read_back() {
         let mut buffer = vec![7; 3];
         for event in [
-            ClientEvent::Hello,
+            ClientEvent::Hello { module: None },
             ClientEvent::Leave,
             ClientEvent::Command(vec![3, 4]),
         ] {

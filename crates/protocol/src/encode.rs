@@ -5,7 +5,7 @@
 
 use prost::Message;
 
-use crate::{ClientEvent, VERSION, WireError, limits, topic, wire};
+use crate::{ClientEvent, VERSION, WireError, convert, limits, topic, wire};
 
 /// Writes a `state` payload.
 pub fn encode_state_update(
@@ -13,6 +13,23 @@ pub fn encode_state_update(
     buffer: &mut Vec<u8>,
 ) -> Result<(), WireError> {
     encode(topic::STATE, limits::STATE_BYTES, update, buffer)
+}
+
+/// Writes a `state` payload that goes reliably: a piece of a keyframe, or confirmed ticks for
+/// somebody who needs to catch up.
+pub fn encode_state_bulk(
+    update: &wire::StateUpdate,
+    buffer: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    encode(topic::STATE, limits::KEYFRAME_BYTES, update, buffer)
+}
+
+/// Writes a player's `state` payload, as a client does in `observer`.
+pub fn encode_player_state(
+    state: &wire::PlayerState,
+    buffer: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    encode(topic::STATE, limits::STATE_BYTES, state, buffer)
 }
 
 /// Writes the authority's `events` payload.
@@ -40,9 +57,24 @@ pub fn encode_player_input(
 pub fn encode_client_event(event: &ClientEvent, buffer: &mut Vec<u8>) -> Result<(), WireError> {
     use wire::client_event::Body;
     let body = match event {
-        ClientEvent::Hello => Body::Hello(wire::Hello {}),
+        ClientEvent::Hello { module } => {
+            let (module_sha256, module_version) = module.clone().unwrap_or_default();
+            Body::Hello(wire::Hello {
+                module_sha256,
+                module_version,
+            })
+        }
         ClientEvent::Leave => Body::Leave(wire::Leave {}),
         ClientEvent::Command(data) => Body::Command(wire::Command { data: data.clone() }),
+        ClientEvent::Resync { mismatch } => {
+            let (tick, hash) = mismatch.unwrap_or_default();
+            Body::Resync(wire::Resync { tick, hash })
+        }
+        ClientEvent::Desync { tick, differences } => Body::Desync(wire::Desync {
+            tick: *tick,
+            differences: differences.clone(),
+        }),
+        ClientEvent::Report(result) => Body::Report(convert::report_to_wire(result)),
     };
     let event = wire::ClientEvent {
         version: VERSION,

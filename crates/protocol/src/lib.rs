@@ -13,10 +13,11 @@ pub mod encode;
 
 pub use decode::{
     ClientEvent, WireError, decode_chat, decode_client_event, decode_player_input,
-    decode_relayed_chat, decode_server_event, decode_state_update,
+    decode_player_state, decode_relayed_chat, decode_server_event, decode_state_update,
 };
 pub use encode::{
-    encode_chat, encode_client_event, encode_player_input, encode_server_event, encode_state_update,
+    encode_chat, encode_client_event, encode_player_input, encode_player_state,
+    encode_server_event, encode_state_bulk, encode_state_update,
 };
 
 /// The messages of `proto/gameserver.proto`.
@@ -45,6 +46,13 @@ pub mod limits {
     pub const STATE_BYTES: usize = 1_000;
     /// An `input` payload, for the same reason.
     pub const INPUT_BYTES: usize = 1_000;
+    /// A `state` payload that goes reliably: a piece of a keyframe, or confirmed ticks to catch up
+    /// with.
+    pub const KEYFRAME_BYTES: usize = 16 << 10;
+    /// What one player shares with the others in `observer`.
+    pub const PLAYER_STATE_BYTES: usize = 900;
+    /// Differences that one report of a mismatch names.
+    pub const DIFFERENCES: usize = 16;
     /// An `events` payload, either way.
     pub const EVENT_BYTES: usize = 16 << 10;
     /// A chat text.

@@ -92,7 +92,7 @@ impl Outbox {
             // The buffer of the part before is used again.
             let mut data = match self.update.body.take() {
                 Some(state_update::Body::Snapshot(snapshot)) => snapshot.data,
-                None => Vec::new(),
+                _ => Vec::new(),
             };
             data.clear();
             data.extend_from_slice(&part.data);

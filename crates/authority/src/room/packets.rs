@@ -126,7 +126,7 @@ impl<S: Simulation> Room<S> {
 
     fn handle_client_event(&mut self, slot: usize, payload: &[u8], now: Instant) {
         match decode_client_event(payload) {
-            Ok(ClientEvent::Hello) => {
+            Ok(ClientEvent::Hello { .. }) => {
                 if self.players[slot].hellos.take(now) {
                     self.welcome(slot);
                 } else {
@@ -135,7 +135,10 @@ impl<S: Simulation> Room<S> {
             }
             Ok(ClientEvent::Leave) => self.give_up(slot),
             Ok(ClientEvent::Command(data)) => self.handle_command(slot, &data, now),
-            Err(_) => self.counters.malformed += 1,
+            Ok(
+                ClientEvent::Resync { .. } | ClientEvent::Desync { .. } | ClientEvent::Report(_),
+            )
+            | Err(_) => self.counters.malformed += 1,
         }
     }
 
@@ -205,6 +208,10 @@ impl<S: Simulation> Room<S> {
                 .map(|(slot, player)| player.to_wire(slot as Slot))
                 .collect(),
             ended: self.ended_message(),
+            mode: wire::AuthorityMode::Full.into(),
+            module_version: self.pipeline.manifest().version.clone(),
+            teams: self.pipeline.config().teams.into(),
+            options: self.config.options.clone(),
         };
         // A manifest that crowds out the rest can be had from the module itself.
         if welcome.encoded_len() > BODY_BYTES {

@@ -337,7 +337,7 @@ fn hellos_are_answered_at_a_bounded_rate() {
     let mut h = Harness::running(2);
     h.sent.clear();
     for _ in 0..100 {
-        h.client_event(1, &ClientEvent::Hello);
+        h.client_event(1, &ClientEvent::Hello { module: None });
     }
     assert_eq!(
         h.bodies(1)

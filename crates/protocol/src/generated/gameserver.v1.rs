@@ -9,7 +9,8 @@ pub struct PlayerInput {
     /// Ascending by tick, at most 16. None: a heartbeat.
     #[prost(message, repeated, tag = "2")]
     pub frames: ::prost::alloc::vec::Vec<InputFrame>,
-    /// The newest tick of which this player has received state.
+    /// `full`: the newest tick whose snapshot was read. `validated`: the newest tick up to which every
+    /// confirmed tick is held. 0: none.
     #[prost(uint32, tag = "3")]
     pub ack_tick: u32,
     /// The tick that the player looks at, in 1/256 ticks; 0 where unknown.
@@ -18,6 +19,9 @@ pub struct PlayerInput {
     /// Milliseconds of the sender's clock, echoed in SlotStatus for round trips.
     #[prost(uint32, tag = "5")]
     pub sent_ms: u32,
+    /// `full`: bit n says that the snapshot of tick ack_tick - 1 - n was read as well.
+    #[prost(uint32, tag = "6")]
+    pub ack_bits: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InputFrame {
@@ -27,7 +31,8 @@ pub struct InputFrame {
     #[prost(bytes = "vec", tag = "2")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
-/// Topic `state`, authority to players.
+/// Topic `state`, authority to players. Lossy, but for keyframes and confirmed ticks that somebody
+/// needs to catch up, which go reliably.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StateUpdate {
     /// 1
@@ -36,12 +41,12 @@ pub struct StateUpdate {
     /// the lease's; a lower one than known is stale
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
-    /// the state is that after this tick
+    /// where the server's clock stands
     #[prost(uint32, tag = "3")]
     pub tick: u32,
     #[prost(message, repeated, tag = "4")]
     pub slots: ::prost::alloc::vec::Vec<SlotStatus>,
-    #[prost(oneof = "state_update::Body", tags = "5")]
+    #[prost(oneof = "state_update::Body", tags = "5, 6, 7, 8")]
     pub body: ::core::option::Option<state_update::Body>,
 }
 /// Nested message and enum types in `StateUpdate`.
@@ -50,6 +55,12 @@ pub mod state_update {
     pub enum Body {
         #[prost(message, tag = "5")]
         Snapshot(super::Snapshot),
+        #[prost(message, tag = "6")]
+        Confirmed(super::Confirmed),
+        #[prost(message, tag = "7")]
+        Keyframe(super::KeyframeChunk),
+        #[prost(message, tag = "8")]
+        Delta(super::StateDelta),
     }
 }
 /// What the server knows of one player's inputs, so that the client can pace itself.
@@ -78,6 +89,66 @@ pub struct Snapshot {
     #[prost(bytes = "vec", tag = "3")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
+/// What one viewer sees, as what is new against a state that it has acknowledged.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StateDelta {
+    /// the state is that after StateUpdate.tick - age
+    #[prost(uint32, tag = "1")]
+    pub age: u32,
+    /// How many ticks before that state the one is against which it is written; 0: against nothing.
+    #[prost(uint32, tag = "2")]
+    pub baseline: u32,
+    /// How many ticks before that state a second, older one is, from which velocities come; 0: none.
+    #[prost(uint32, tag = "3")]
+    pub older: u32,
+    #[prost(enumeration = "Codec", tag = "4")]
+    pub codec: i32,
+    #[prost(bytes = "vec", tag = "5")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+    /// Nothing that this viewer may see is left out.
+    #[prost(bool, tag = "6")]
+    pub whole: bool,
+}
+/// `validated`: ticks that never change any more, in a row.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Confirmed {
+    #[prost(uint32, tag = "1")]
+    pub first_tick: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+/// `validated`: a piece of the canonical state after a confirmed tick. Reliable.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyframeChunk {
+    #[prost(uint32, tag = "1")]
+    pub tick: u32,
+    #[prost(uint32, tag = "2")]
+    pub index: u32,
+    /// of chunks
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+    /// of the whole, at most what the manifest allows
+    #[prost(uint32, tag = "4")]
+    pub total_bytes: u32,
+    /// of the whole
+    #[prost(fixed64, tag = "5")]
+    pub hash: u64,
+    #[prost(bytes = "vec", tag = "6")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+/// Topic `state`, lossy, player to players, in `observer` only.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlayerState {
+    /// 1
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// the sender's; an older one than known is dropped
+    #[prost(uint32, tag = "2")]
+    pub tick: u32,
+    /// the game's own, at most 900 bytes
+    #[prost(bytes = "vec", tag = "3")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
 /// Topic `events`, reliable, authority to players.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServerEvent {
@@ -89,7 +160,7 @@ pub struct ServerEvent {
     /// from 1, per receiver
     #[prost(uint32, tag = "3")]
     pub sequence: u32,
-    #[prost(oneof = "server_event::Body", tags = "4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "server_event::Body", tags = "4, 5, 6, 7, 8, 9, 10")]
     pub body: ::core::option::Option<server_event::Body>,
 }
 /// Nested message and enum types in `ServerEvent`.
@@ -108,6 +179,8 @@ pub mod server_event {
         Ended(super::MatchEnded),
         #[prost(message, tag = "9")]
         Refused(super::Refused),
+        #[prost(message, tag = "10")]
+        Mode(super::ModeChanged),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -136,6 +209,23 @@ pub struct Welcome {
     /// once the match is over
     #[prost(message, optional, tag = "10")]
     pub ended: ::core::option::Option<MatchEnded>,
+    #[prost(enumeration = "AuthorityMode", tag = "11")]
+    pub mode: i32,
+    #[prost(string, tag = "12")]
+    pub module_version: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "13")]
+    pub teams: u32,
+    /// the game's own, JSON
+    #[prost(string, tag = "14")]
+    pub options: ::prost::alloc::string::String,
+}
+/// From now on this receiver is served as in another mode: its own simulation cannot be relied on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModeChanged {
+    #[prost(enumeration = "AuthorityMode", tag = "1")]
+    pub mode: i32,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Player {
@@ -210,17 +300,17 @@ pub struct Refused {
     pub reason: ::prost::alloc::string::String,
 }
 /// Topic `events`, reliable, player to authority.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientEvent {
     /// 1
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    #[prost(oneof = "client_event::Body", tags = "2, 3, 4")]
+    #[prost(oneof = "client_event::Body", tags = "2, 3, 4, 5, 6, 7")]
     pub body: ::core::option::Option<client_event::Body>,
 }
 /// Nested message and enum types in `ClientEvent`.
 pub mod client_event {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Body {
         #[prost(message, tag = "2")]
         Hello(super::Hello),
@@ -228,10 +318,65 @@ pub mod client_event {
         Leave(super::Leave),
         #[prost(message, tag = "4")]
         Command(super::Command),
+        #[prost(message, tag = "5")]
+        Resync(super::Resync),
+        #[prost(message, tag = "6")]
+        Desync(super::Desync),
+        #[prost(message, tag = "7")]
+        Report(super::Report),
     }
 }
+/// A client that brought its own module says which; another one than the match's is refused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hello {
+    /// lower-case hex; empty: it takes the match's
+    #[prost(string, tag = "1")]
+    pub module_sha256: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub module_version: ::prost::alloc::string::String,
+}
+/// The sender cannot follow any more. `validated`: it needs a keyframe; `full`: a snapshot against
+/// nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Hello {}
+pub struct Resync {
+    /// where its hash differed; 0: it lost the thread
+    #[prost(uint32, tag = "1")]
+    pub tick: u32,
+    /// its own there
+    #[prost(fixed64, tag = "2")]
+    pub hash: u64,
+}
+/// What differed, once the sender has seen the server's state of the same tick.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Desync {
+    #[prost(uint32, tag = "1")]
+    pub tick: u32,
+    /// at most 16
+    #[prost(message, repeated, tag = "2")]
+    pub differences: ::prost::alloc::vec::Vec<Difference>,
+}
+/// A value that the sender's simulation came to, and the server's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Difference {
+    #[prost(uint32, tag = "1")]
+    pub entity: u32,
+    #[prost(string, tag = "2")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub field: ::prost::alloc::string::String,
+    #[prost(sint32, tag = "4")]
+    pub mine: i32,
+    #[prost(sint32, tag = "5")]
+    pub theirs: i32,
+}
+/// `observer`: how the match ended, as the sender saw it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Report {
+    #[prost(enumeration = "Outcome", tag = "1")]
+    pub outcome: i32,
+    #[prost(message, repeated, tag = "2")]
+    pub slots: ::prost::alloc::vec::Vec<SlotResult>,
+}
 /// The player gives the match up; its slot is freed at once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Leave {}
@@ -257,6 +402,69 @@ pub struct ChatMessage {
     /// Unix time
     #[prost(uint64, tag = "5")]
     pub sent_at_ms: u64,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Codec {
+    Unspecified = 0,
+    /// bit packing
+    Packed = 1,
+    /// context mixing and range coding
+    Ranged = 2,
+}
+impl Codec {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CODEC_UNSPECIFIED",
+            Self::Packed => "CODEC_PACKED",
+            Self::Ranged => "CODEC_RANGED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CODEC_UNSPECIFIED" => Some(Self::Unspecified),
+            "CODEC_PACKED" => Some(Self::Packed),
+            "CODEC_RANGED" => Some(Self::Ranged),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AuthorityMode {
+    Unspecified = 0,
+    Full = 1,
+    Validated = 2,
+    Observer = 3,
+}
+impl AuthorityMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "AUTHORITY_MODE_UNSPECIFIED",
+            Self::Full => "AUTHORITY_MODE_FULL",
+            Self::Validated => "AUTHORITY_MODE_VALIDATED",
+            Self::Observer => "AUTHORITY_MODE_OBSERVER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "AUTHORITY_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "AUTHORITY_MODE_FULL" => Some(Self::Full),
+            "AUTHORITY_MODE_VALIDATED" => Some(Self::Validated),
+            "AUTHORITY_MODE_OBSERVER" => Some(Self::Observer),
+            _ => None,
+        }
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

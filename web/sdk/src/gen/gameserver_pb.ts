@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gameserver.proto.
  */
 export const file_gameserver: GenFile = /*@__PURE__*/
-  fileDesc("ChBnYW1lc2VydmVyLnByb3RvEg1nYW1lc2VydmVyLnYxIn8KC1BsYXllcklucHV0Eg8KB3ZlcnNpb24YASABKA0SKQoGZnJhbWVzGAIgAygLMhkuZ2FtZXNlcnZlci52MS5JbnB1dEZyYW1lEhAKCGFja190aWNrGAMgASgNEhEKCXZpZXdfdGljaxgEIAEoDRIPCgdzZW50X21zGAUgASgNIigKCklucHV0RnJhbWUSDAoEdGljaxgBIAEoDRIMCgRkYXRhGAIgASgMIpoBCgtTdGF0ZVVwZGF0ZRIPCgd2ZXJzaW9uGAEgASgNEg0KBWVwb2NoGAIgASgEEgwKBHRpY2sYAyABKA0SKAoFc2xvdHMYBCADKAsyGS5nYW1lc2VydmVyLnYxLlNsb3RTdGF0dXMSKwoIc25hcHNob3QYBSABKAsyFy5nYW1lc2VydmVyLnYxLlNuYXBzaG90SABCBgoEYm9keSJkCgpTbG90U3RhdHVzEgwKBHNsb3QYASABKA0SEgoKaW5wdXRfdGljaxgCIAEoDRIOCgZtYXJnaW4YAyABKBESDwoHZWNob19tcxgEIAEoDRITCgtlY2hvX2FnZV9tcxgFIAEoDSI7CghTbmFwc2hvdBIQCghmaXJzdF9pZBgBIAEoDRIPCgdsYXN0X2lkGAIgASgNEgwKBGRhdGEYAyABKAwi1AIKC1NlcnZlckV2ZW50Eg8KB3ZlcnNpb24YASABKA0SDQoFZXBvY2gYAiABKAQSEAoIc2VxdWVuY2UYAyABKA0SKQoHd2VsY29tZRgEIAEoCzIWLmdhbWVzZXJ2ZXIudjEuV2VsY29tZUgAEi4KB3N0YXJ0ZWQYBSABKAsyGy5nYW1lc2VydmVyLnYxLk1hdGNoU3RhcnRlZEgAEi4KBnBsYXllchgGIAEoCzIcLmdhbWVzZXJ2ZXIudjEuUGxheWVyQ2hhbmdlZEgAEikKBGdhbWUYByABKAsyGS5nYW1lc2VydmVyLnYxLkdhbWVFdmVudHNIABIqCgVlbmRlZBgIIAEoCzIZLmdhbWVzZXJ2ZXIudjEuTWF0Y2hFbmRlZEgAEikKB3JlZnVzZWQYCSABKAsyFi5nYW1lc2VydmVyLnYxLlJlZnVzZWRIAEIGCgRib2R5IoYCCgdXZWxjb21lEhAKCG1hdGNoX2lkGAEgASgJEgwKBGdhbWUYAiABKAkSFQoNbW9kdWxlX3NoYTI1NhgDIAEoCRIQCghtYW5pZmVzdBgEIAEoCRIRCgl0aWNrX3JhdGUYBSABKA0SIwoFcGhhc2UYBiABKA4yFC5nYW1lc2VydmVyLnYxLlBoYXNlEgwKBHRpY2sYByABKA0SEQoEc2xvdBgIIAEoDUgAiAEBEiYKB3BsYXllcnMYCSADKAsyFS5nYW1lc2VydmVyLnYxLlBsYXllchIoCgVlbmRlZBgKIAEoCzIZLmdhbWVzZXJ2ZXIudjEuTWF0Y2hFbmRlZEIHCgVfc2xvdCJ0CgZQbGF5ZXISDAoEc2xvdBgBIAEoDRIRCglwbGF5ZXJfaWQYAiABKAkSEAoIdXNlcm5hbWUYAyABKAkSDAoEdGVhbRgEIAEoDRIpCghwcmVzZW5jZRgFIAEoDjIXLmdhbWVzZXJ2ZXIudjEuUHJlc2VuY2UiHAoMTWF0Y2hTdGFydGVkEgwKBHRpY2sYASABKA0iNgoNUGxheWVyQ2hhbmdlZBIlCgZwbGF5ZXIYASABKAsyFS5nYW1lc2VydmVyLnYxLlBsYXllciIqCgpHYW1lRXZlbnRzEgwKBHRpY2sYASABKA0SDgoGZXZlbnRzGAIgAygMIn8KCk1hdGNoRW5kZWQSJwoHb3V0Y29tZRgBIAEoDjIWLmdhbWVzZXJ2ZXIudjEuT3V0Y29tZRIOCgZyZWFzb24YAiABKAkSKAoFc2xvdHMYAyADKAsyGS5nYW1lc2VydmVyLnYxLlNsb3RSZXN1bHQSDgoGc3RvcmVkGAQgASgIIoYBCgpTbG90UmVzdWx0EgwKBHNsb3QYASABKA0SEQoJcGxhY2VtZW50GAIgASgNEhEKBHRlYW0YAyABKA1IAIgBARINCgVzY29yZRgEIAEoERIsCgpzdGF0aXN0aWNzGAUgAygLMhguZ2FtZXNlcnZlci52MS5TdGF0aXN0aWNCBwoFX3RlYW0iKAoJU3RhdGlzdGljEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKBEiJwoHUmVmdXNlZBIMCgR3aGF0GAEgASgJEg4KBnJlYXNvbhgCIAEoCSKfAQoLQ2xpZW50RXZlbnQSDwoHdmVyc2lvbhgBIAEoDRIlCgVoZWxsbxgCIAEoCzIULmdhbWVzZXJ2ZXIudjEuSGVsbG9IABIlCgVsZWF2ZRgDIAEoCzIULmdhbWVzZXJ2ZXIudjEuTGVhdmVIABIpCgdjb21tYW5kGAQgASgLMhYuZ2FtZXNlcnZlci52MS5Db21tYW5kSABCBgoEYm9keSIHCgVIZWxsbyIHCgVMZWF2ZSIXCgdDb21tYW5kEgwKBGRhdGEYASABKAwiYAoLQ2hhdE1lc3NhZ2USDwoHdmVyc2lvbhgBIAEoDRIMCgR0ZXh0GAIgASgJEgwKBHNsb3QYAyABKA0SEAoIdXNlcm5hbWUYBCABKAkSEgoKc2VudF9hdF9tcxgFIAEoBCpVCgVQaGFzZRIVChFQSEFTRV9VTlNQRUNJRklFRBAAEhEKDVBIQVNFX1dBSVRJTkcQARIRCg1QSEFTRV9SVU5OSU5HEAISDwoLUEhBU0VfRU5ERUQQAyp3CghQcmVzZW5jZRIYChRQUkVTRU5DRV9VTlNQRUNJRklFRBAAEhUKEVBSRVNFTkNFX0VYUEVDVEVEEAESFAoQUFJFU0VOQ0VfUFJFU0VOVBACEhEKDVBSRVNFTkNFX0xPU1QQAxIRCg1QUkVTRU5DRV9HT05FEAQqYQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFAoQT1VUQ09NRV9GSU5JU0hFRBABEhUKEU9VVENPTUVfQUJBTkRPTkVEEAISEAoMT1VUQ09NRV9WT0lEEANiBnByb3RvMw");
+  fileDesc("ChBnYW1lc2VydmVyLnByb3RvEg1nYW1lc2VydmVyLnYxIpEBCgtQbGF5ZXJJbnB1dBIPCgd2ZXJzaW9uGAEgASgNEikKBmZyYW1lcxgCIAMoCzIZLmdhbWVzZXJ2ZXIudjEuSW5wdXRGcmFtZRIQCghhY2tfdGljaxgDIAEoDRIRCgl2aWV3X3RpY2sYBCABKA0SDwoHc2VudF9tcxgFIAEoDRIQCghhY2tfYml0cxgGIAEoDSIoCgpJbnB1dEZyYW1lEgwKBHRpY2sYASABKA0SDAoEZGF0YRgCIAEoDCKnAgoLU3RhdGVVcGRhdGUSDwoHdmVyc2lvbhgBIAEoDRINCgVlcG9jaBgCIAEoBBIMCgR0aWNrGAMgASgNEigKBXNsb3RzGAQgAygLMhkuZ2FtZXNlcnZlci52MS5TbG90U3RhdHVzEisKCHNuYXBzaG90GAUgASgLMhcuZ2FtZXNlcnZlci52MS5TbmFwc2hvdEgAEi0KCWNvbmZpcm1lZBgGIAEoCzIYLmdhbWVzZXJ2ZXIudjEuQ29uZmlybWVkSAASMAoIa2V5ZnJhbWUYByABKAsyHC5nYW1lc2VydmVyLnYxLktleWZyYW1lQ2h1bmtIABIqCgVkZWx0YRgIIAEoCzIZLmdhbWVzZXJ2ZXIudjEuU3RhdGVEZWx0YUgAQgYKBGJvZHkiZAoKU2xvdFN0YXR1cxIMCgRzbG90GAEgASgNEhIKCmlucHV0X3RpY2sYAiABKA0SDgoGbWFyZ2luGAMgASgREg8KB2VjaG9fbXMYBCABKA0SEwoLZWNob19hZ2VfbXMYBSABKA0iOwoIU25hcHNob3QSEAoIZmlyc3RfaWQYASABKA0SDwoHbGFzdF9pZBgCIAEoDRIMCgRkYXRhGAMgASgMInwKClN0YXRlRGVsdGESCwoDYWdlGAEgASgNEhAKCGJhc2VsaW5lGAIgASgNEg0KBW9sZGVyGAMgASgNEiMKBWNvZGVjGAQgASgOMhQuZ2FtZXNlcnZlci52MS5Db2RlYxIMCgRkYXRhGAUgASgMEg0KBXdob2xlGAYgASgIIi0KCUNvbmZpcm1lZBISCgpmaXJzdF90aWNrGAEgASgNEgwKBGRhdGEYAiABKAwibAoNS2V5ZnJhbWVDaHVuaxIMCgR0aWNrGAEgASgNEg0KBWluZGV4GAIgASgNEg0KBWNvdW50GAMgASgNEhMKC3RvdGFsX2J5dGVzGAQgASgNEgwKBGhhc2gYBSABKAYSDAoEZGF0YRgGIAEoDCI6CgtQbGF5ZXJTdGF0ZRIPCgd2ZXJzaW9uGAEgASgNEgwKBHRpY2sYAiABKA0SDAoEZGF0YRgDIAEoDCKAAwoLU2VydmVyRXZlbnQSDwoHdmVyc2lvbhgBIAEoDRINCgVlcG9jaBgCIAEoBBIQCghzZXF1ZW5jZRgDIAEoDRIpCgd3ZWxjb21lGAQgASgLMhYuZ2FtZXNlcnZlci52MS5XZWxjb21lSAASLgoHc3RhcnRlZBgFIAEoCzIbLmdhbWVzZXJ2ZXIudjEuTWF0Y2hTdGFydGVkSAASLgoGcGxheWVyGAYgASgLMhwuZ2FtZXNlcnZlci52MS5QbGF5ZXJDaGFuZ2VkSAASKQoEZ2FtZRgHIAEoCzIZLmdhbWVzZXJ2ZXIudjEuR2FtZUV2ZW50c0gAEioKBWVuZGVkGAggASgLMhkuZ2FtZXNlcnZlci52MS5NYXRjaEVuZGVkSAASKQoHcmVmdXNlZBgJIAEoCzIWLmdhbWVzZXJ2ZXIudjEuUmVmdXNlZEgAEioKBG1vZGUYCiABKAsyGi5nYW1lc2VydmVyLnYxLk1vZGVDaGFuZ2VkSABCBgoEYm9keSLqAgoHV2VsY29tZRIQCghtYXRjaF9pZBgBIAEoCRIMCgRnYW1lGAIgASgJEhUKDW1vZHVsZV9zaGEyNTYYAyABKAkSEAoIbWFuaWZlc3QYBCABKAkSEQoJdGlja19yYXRlGAUgASgNEiMKBXBoYXNlGAYgASgOMhQuZ2FtZXNlcnZlci52MS5QaGFzZRIMCgR0aWNrGAcgASgNEhEKBHNsb3QYCCABKA1IAIgBARImCgdwbGF5ZXJzGAkgAygLMhUuZ2FtZXNlcnZlci52MS5QbGF5ZXISKAoFZW5kZWQYCiABKAsyGS5nYW1lc2VydmVyLnYxLk1hdGNoRW5kZWQSKgoEbW9kZRgLIAEoDjIcLmdhbWVzZXJ2ZXIudjEuQXV0aG9yaXR5TW9kZRIWCg5tb2R1bGVfdmVyc2lvbhgMIAEoCRINCgV0ZWFtcxgNIAEoDRIPCgdvcHRpb25zGA4gASgJQgcKBV9zbG90IkkKC01vZGVDaGFuZ2VkEioKBG1vZGUYASABKA4yHC5nYW1lc2VydmVyLnYxLkF1dGhvcml0eU1vZGUSDgoGcmVhc29uGAIgASgJInQKBlBsYXllchIMCgRzbG90GAEgASgNEhEKCXBsYXllcl9pZBgCIAEoCRIQCgh1c2VybmFtZRgDIAEoCRIMCgR0ZWFtGAQgASgNEikKCHByZXNlbmNlGAUgASgOMhcuZ2FtZXNlcnZlci52MS5QcmVzZW5jZSIcCgxNYXRjaFN0YXJ0ZWQSDAoEdGljaxgBIAEoDSI2Cg1QbGF5ZXJDaGFuZ2VkEiUKBnBsYXllchgBIAEoCzIVLmdhbWVzZXJ2ZXIudjEuUGxheWVyIioKCkdhbWVFdmVudHMSDAoEdGljaxgBIAEoDRIOCgZldmVudHMYAiADKAwifwoKTWF0Y2hFbmRlZBInCgdvdXRjb21lGAEgASgOMhYuZ2FtZXNlcnZlci52MS5PdXRjb21lEg4KBnJlYXNvbhgCIAEoCRIoCgVzbG90cxgDIAMoCzIZLmdhbWVzZXJ2ZXIudjEuU2xvdFJlc3VsdBIOCgZzdG9yZWQYBCABKAgihgEKClNsb3RSZXN1bHQSDAoEc2xvdBgBIAEoDRIRCglwbGFjZW1lbnQYAiABKA0SEQoEdGVhbRgDIAEoDUgAiAEBEg0KBXNjb3JlGAQgASgREiwKCnN0YXRpc3RpY3MYBSADKAsyGC5nYW1lc2VydmVyLnYxLlN0YXRpc3RpY0IHCgVfdGVhbSIoCglTdGF0aXN0aWMSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoESInCgdSZWZ1c2VkEgwKBHdoYXQYASABKAkSDgoGcmVhc29uGAIgASgJIpoCCgtDbGllbnRFdmVudBIPCgd2ZXJzaW9uGAEgASgNEiUKBWhlbGxvGAIgASgLMhQuZ2FtZXNlcnZlci52MS5IZWxsb0gAEiUKBWxlYXZlGAMgASgLMhQuZ2FtZXNlcnZlci52MS5MZWF2ZUgAEikKB2NvbW1hbmQYBCABKAsyFi5nYW1lc2VydmVyLnYxLkNvbW1hbmRIABInCgZyZXN5bmMYBSABKAsyFS5nYW1lc2VydmVyLnYxLlJlc3luY0gAEicKBmRlc3luYxgGIAEoCzIVLmdhbWVzZXJ2ZXIudjEuRGVzeW5jSAASJwoGcmVwb3J0GAcgASgLMhUuZ2FtZXNlcnZlci52MS5SZXBvcnRIAEIGCgRib2R5IjYKBUhlbGxvEhUKDW1vZHVsZV9zaGEyNTYYASABKAkSFgoObW9kdWxlX3ZlcnNpb24YAiABKAkiJAoGUmVzeW5jEgwKBHRpY2sYASABKA0SDAoEaGFzaBgCIAEoBiJGCgZEZXN5bmMSDAoEdGljaxgBIAEoDRIuCgtkaWZmZXJlbmNlcxgCIAMoCzIZLmdhbWVzZXJ2ZXIudjEuRGlmZmVyZW5jZSJXCgpEaWZmZXJlbmNlEg4KBmVudGl0eRgBIAEoDRIMCgRraW5kGAIgASgJEg0KBWZpZWxkGAMgASgJEgwKBG1pbmUYBCABKBESDgoGdGhlaXJzGAUgASgRIlsKBlJlcG9ydBInCgdvdXRjb21lGAEgASgOMhYuZ2FtZXNlcnZlci52MS5PdXRjb21lEigKBXNsb3RzGAIgAygLMhkuZ2FtZXNlcnZlci52MS5TbG90UmVzdWx0IgcKBUxlYXZlIhcKB0NvbW1hbmQSDAoEZGF0YRgBIAEoDCJgCgtDaGF0TWVzc2FnZRIPCgd2ZXJzaW9uGAEgASgNEgwKBHRleHQYAiABKAkSDAoEc2xvdBgDIAEoDRIQCgh1c2VybmFtZRgEIAEoCRISCgpzZW50X2F0X21zGAUgASgEKkIKBUNvZGVjEhUKEUNPREVDX1VOU1BFQ0lGSUVEEAASEAoMQ09ERUNfUEFDS0VEEAESEAoMQ09ERUNfUkFOR0VEEAIqgwEKDUF1dGhvcml0eU1vZGUSHgoaQVVUSE9SSVRZX01PREVfVU5TUEVDSUZJRUQQABIXChNBVVRIT1JJVFlfTU9ERV9GVUxMEAESHAoYQVVUSE9SSVRZX01PREVfVkFMSURBVEVEEAISGwoXQVVUSE9SSVRZX01PREVfT0JTRVJWRVIQAypVCgVQaGFzZRIVChFQSEFTRV9VTlNQRUNJRklFRBAAEhEKDVBIQVNFX1dBSVRJTkcQARIRCg1QSEFTRV9SVU5OSU5HEAISDwoLUEhBU0VfRU5ERUQQAyp3CghQcmVzZW5jZRIYChRQUkVTRU5DRV9VTlNQRUNJRklFRBAAEhUKEVBSRVNFTkNFX0VYUEVDVEVEEAESFAoQUFJFU0VOQ0VfUFJFU0VOVBACEhEKDVBSRVNFTkNFX0xPU1QQAxIRCg1QUkVTRU5DRV9HT05FEAQqYQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFAoQT1VUQ09NRV9GSU5JU0hFRBABEhUKEU9VVENPTUVfQUJBTkRPTkVEEAISEAoMT1VUQ09NRV9WT0lEEANiBnByb3RvMw");
 
 /**
  * Topic `input`, lossy, player to authority.
@@ -35,7 +35,8 @@ export type PlayerInput = Message<"gameserver.v1.PlayerInput"> & {
   frames: InputFrame[];
 
   /**
-   * The newest tick of which this player has received state.
+   * `full`: the newest tick whose snapshot was read. `validated`: the newest tick up to which every
+   * confirmed tick is held. 0: none.
    *
    * @generated from field: uint32 ack_tick = 3;
    */
@@ -54,6 +55,13 @@ export type PlayerInput = Message<"gameserver.v1.PlayerInput"> & {
    * @generated from field: uint32 sent_ms = 5;
    */
   sentMs: number;
+
+  /**
+   * `full`: bit n says that the snapshot of tick ack_tick - 1 - n was read as well.
+   *
+   * @generated from field: uint32 ack_bits = 6;
+   */
+  ackBits: number;
 };
 
 /**
@@ -88,7 +96,8 @@ export const InputFrameSchema: GenMessage<InputFrame> = /*@__PURE__*/
   messageDesc(file_gameserver, 1);
 
 /**
- * Topic `state`, authority to players.
+ * Topic `state`, authority to players. Lossy, but for keyframes and confirmed ticks that somebody
+ * needs to catch up, which go reliably.
  *
  * @generated from message gameserver.v1.StateUpdate
  */
@@ -108,7 +117,7 @@ export type StateUpdate = Message<"gameserver.v1.StateUpdate"> & {
   epoch: bigint;
 
   /**
-   * the state is that after this tick
+   * where the server's clock stands
    *
    * @generated from field: uint32 tick = 3;
    */
@@ -128,6 +137,24 @@ export type StateUpdate = Message<"gameserver.v1.StateUpdate"> & {
      */
     value: Snapshot;
     case: "snapshot";
+  } | {
+    /**
+     * @generated from field: gameserver.v1.Confirmed confirmed = 6;
+     */
+    value: Confirmed;
+    case: "confirmed";
+  } | {
+    /**
+     * @generated from field: gameserver.v1.KeyframeChunk keyframe = 7;
+     */
+    value: KeyframeChunk;
+    case: "keyframe";
+  } | {
+    /**
+     * @generated from field: gameserver.v1.StateDelta delta = 8;
+     */
+    value: StateDelta;
+    case: "delta";
   } | { case: undefined; value?: undefined };
 };
 
@@ -211,6 +238,167 @@ export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
   messageDesc(file_gameserver, 4);
 
 /**
+ * What one viewer sees, as what is new against a state that it has acknowledged.
+ *
+ * @generated from message gameserver.v1.StateDelta
+ */
+export type StateDelta = Message<"gameserver.v1.StateDelta"> & {
+  /**
+   * the state is that after StateUpdate.tick - age
+   *
+   * @generated from field: uint32 age = 1;
+   */
+  age: number;
+
+  /**
+   * How many ticks before that state the one is against which it is written; 0: against nothing.
+   *
+   * @generated from field: uint32 baseline = 2;
+   */
+  baseline: number;
+
+  /**
+   * How many ticks before that state a second, older one is, from which velocities come; 0: none.
+   *
+   * @generated from field: uint32 older = 3;
+   */
+  older: number;
+
+  /**
+   * @generated from field: gameserver.v1.Codec codec = 4;
+   */
+  codec: Codec;
+
+  /**
+   * @generated from field: bytes data = 5;
+   */
+  data: Uint8Array;
+
+  /**
+   * Nothing that this viewer may see is left out.
+   *
+   * @generated from field: bool whole = 6;
+   */
+  whole: boolean;
+};
+
+/**
+ * Describes the message gameserver.v1.StateDelta.
+ * Use `create(StateDeltaSchema)` to create a new message.
+ */
+export const StateDeltaSchema: GenMessage<StateDelta> = /*@__PURE__*/
+  messageDesc(file_gameserver, 5);
+
+/**
+ * `validated`: ticks that never change any more, in a row.
+ *
+ * @generated from message gameserver.v1.Confirmed
+ */
+export type Confirmed = Message<"gameserver.v1.Confirmed"> & {
+  /**
+   * @generated from field: uint32 first_tick = 1;
+   */
+  firstTick: number;
+
+  /**
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message gameserver.v1.Confirmed.
+ * Use `create(ConfirmedSchema)` to create a new message.
+ */
+export const ConfirmedSchema: GenMessage<Confirmed> = /*@__PURE__*/
+  messageDesc(file_gameserver, 6);
+
+/**
+ * `validated`: a piece of the canonical state after a confirmed tick. Reliable.
+ *
+ * @generated from message gameserver.v1.KeyframeChunk
+ */
+export type KeyframeChunk = Message<"gameserver.v1.KeyframeChunk"> & {
+  /**
+   * @generated from field: uint32 tick = 1;
+   */
+  tick: number;
+
+  /**
+   * @generated from field: uint32 index = 2;
+   */
+  index: number;
+
+  /**
+   * of chunks
+   *
+   * @generated from field: uint32 count = 3;
+   */
+  count: number;
+
+  /**
+   * of the whole, at most what the manifest allows
+   *
+   * @generated from field: uint32 total_bytes = 4;
+   */
+  totalBytes: number;
+
+  /**
+   * of the whole
+   *
+   * @generated from field: fixed64 hash = 5;
+   */
+  hash: bigint;
+
+  /**
+   * @generated from field: bytes data = 6;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message gameserver.v1.KeyframeChunk.
+ * Use `create(KeyframeChunkSchema)` to create a new message.
+ */
+export const KeyframeChunkSchema: GenMessage<KeyframeChunk> = /*@__PURE__*/
+  messageDesc(file_gameserver, 7);
+
+/**
+ * Topic `state`, lossy, player to players, in `observer` only.
+ *
+ * @generated from message gameserver.v1.PlayerState
+ */
+export type PlayerState = Message<"gameserver.v1.PlayerState"> & {
+  /**
+   * 1
+   *
+   * @generated from field: uint32 version = 1;
+   */
+  version: number;
+
+  /**
+   * the sender's; an older one than known is dropped
+   *
+   * @generated from field: uint32 tick = 2;
+   */
+  tick: number;
+
+  /**
+   * the game's own, at most 900 bytes
+   *
+   * @generated from field: bytes data = 3;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message gameserver.v1.PlayerState.
+ * Use `create(PlayerStateSchema)` to create a new message.
+ */
+export const PlayerStateSchema: GenMessage<PlayerState> = /*@__PURE__*/
+  messageDesc(file_gameserver, 8);
+
+/**
  * Topic `events`, reliable, authority to players.
  *
  * @generated from message gameserver.v1.ServerEvent
@@ -274,6 +462,12 @@ export type ServerEvent = Message<"gameserver.v1.ServerEvent"> & {
      */
     value: Refused;
     case: "refused";
+  } | {
+    /**
+     * @generated from field: gameserver.v1.ModeChanged mode = 10;
+     */
+    value: ModeChanged;
+    case: "mode";
   } | { case: undefined; value?: undefined };
 };
 
@@ -282,7 +476,7 @@ export type ServerEvent = Message<"gameserver.v1.ServerEvent"> & {
  * Use `create(ServerEventSchema)` to create a new message.
  */
 export const ServerEventSchema: GenMessage<ServerEvent> = /*@__PURE__*/
-  messageDesc(file_gameserver, 5);
+  messageDesc(file_gameserver, 9);
 
 /**
  * @generated from message gameserver.v1.Welcome
@@ -345,6 +539,28 @@ export type Welcome = Message<"gameserver.v1.Welcome"> & {
    * @generated from field: gameserver.v1.MatchEnded ended = 10;
    */
   ended?: MatchEnded | undefined;
+
+  /**
+   * @generated from field: gameserver.v1.AuthorityMode mode = 11;
+   */
+  mode: AuthorityMode;
+
+  /**
+   * @generated from field: string module_version = 12;
+   */
+  moduleVersion: string;
+
+  /**
+   * @generated from field: uint32 teams = 13;
+   */
+  teams: number;
+
+  /**
+   * the game's own, JSON
+   *
+   * @generated from field: string options = 14;
+   */
+  options: string;
 };
 
 /**
@@ -352,7 +568,31 @@ export type Welcome = Message<"gameserver.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_gameserver, 6);
+  messageDesc(file_gameserver, 10);
+
+/**
+ * From now on this receiver is served as in another mode: its own simulation cannot be relied on.
+ *
+ * @generated from message gameserver.v1.ModeChanged
+ */
+export type ModeChanged = Message<"gameserver.v1.ModeChanged"> & {
+  /**
+   * @generated from field: gameserver.v1.AuthorityMode mode = 1;
+   */
+  mode: AuthorityMode;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message gameserver.v1.ModeChanged.
+ * Use `create(ModeChangedSchema)` to create a new message.
+ */
+export const ModeChangedSchema: GenMessage<ModeChanged> = /*@__PURE__*/
+  messageDesc(file_gameserver, 11);
 
 /**
  * @generated from message gameserver.v1.Player
@@ -389,7 +629,7 @@ export type Player = Message<"gameserver.v1.Player"> & {
  * Use `create(PlayerSchema)` to create a new message.
  */
 export const PlayerSchema: GenMessage<Player> = /*@__PURE__*/
-  messageDesc(file_gameserver, 7);
+  messageDesc(file_gameserver, 12);
 
 /**
  * @generated from message gameserver.v1.MatchStarted
@@ -406,7 +646,7 @@ export type MatchStarted = Message<"gameserver.v1.MatchStarted"> & {
  * Use `create(MatchStartedSchema)` to create a new message.
  */
 export const MatchStartedSchema: GenMessage<MatchStarted> = /*@__PURE__*/
-  messageDesc(file_gameserver, 8);
+  messageDesc(file_gameserver, 13);
 
 /**
  * @generated from message gameserver.v1.PlayerChanged
@@ -423,7 +663,7 @@ export type PlayerChanged = Message<"gameserver.v1.PlayerChanged"> & {
  * Use `create(PlayerChangedSchema)` to create a new message.
  */
 export const PlayerChangedSchema: GenMessage<PlayerChanged> = /*@__PURE__*/
-  messageDesc(file_gameserver, 9);
+  messageDesc(file_gameserver, 14);
 
 /**
  * @generated from message gameserver.v1.GameEvents
@@ -447,7 +687,7 @@ export type GameEvents = Message<"gameserver.v1.GameEvents"> & {
  * Use `create(GameEventsSchema)` to create a new message.
  */
 export const GameEventsSchema: GenMessage<GameEvents> = /*@__PURE__*/
-  messageDesc(file_gameserver, 10);
+  messageDesc(file_gameserver, 15);
 
 /**
  * @generated from message gameserver.v1.MatchEnded
@@ -483,7 +723,7 @@ export type MatchEnded = Message<"gameserver.v1.MatchEnded"> & {
  * Use `create(MatchEndedSchema)` to create a new message.
  */
 export const MatchEndedSchema: GenMessage<MatchEnded> = /*@__PURE__*/
-  messageDesc(file_gameserver, 11);
+  messageDesc(file_gameserver, 16);
 
 /**
  * @generated from message gameserver.v1.SlotResult
@@ -520,7 +760,7 @@ export type SlotResult = Message<"gameserver.v1.SlotResult"> & {
  * Use `create(SlotResultSchema)` to create a new message.
  */
 export const SlotResultSchema: GenMessage<SlotResult> = /*@__PURE__*/
-  messageDesc(file_gameserver, 12);
+  messageDesc(file_gameserver, 17);
 
 /**
  * @generated from message gameserver.v1.Statistic
@@ -542,7 +782,7 @@ export type Statistic = Message<"gameserver.v1.Statistic"> & {
  * Use `create(StatisticSchema)` to create a new message.
  */
 export const StatisticSchema: GenMessage<Statistic> = /*@__PURE__*/
-  messageDesc(file_gameserver, 13);
+  messageDesc(file_gameserver, 18);
 
 /**
  * Something that this player sent was refused.
@@ -566,7 +806,7 @@ export type Refused = Message<"gameserver.v1.Refused"> & {
  * Use `create(RefusedSchema)` to create a new message.
  */
 export const RefusedSchema: GenMessage<Refused> = /*@__PURE__*/
-  messageDesc(file_gameserver, 14);
+  messageDesc(file_gameserver, 19);
 
 /**
  * Topic `events`, reliable, player to authority.
@@ -602,6 +842,24 @@ export type ClientEvent = Message<"gameserver.v1.ClientEvent"> & {
      */
     value: Command;
     case: "command";
+  } | {
+    /**
+     * @generated from field: gameserver.v1.Resync resync = 5;
+     */
+    value: Resync;
+    case: "resync";
+  } | {
+    /**
+     * @generated from field: gameserver.v1.Desync desync = 6;
+     */
+    value: Desync;
+    case: "desync";
+  } | {
+    /**
+     * @generated from field: gameserver.v1.Report report = 7;
+     */
+    value: Report;
+    case: "report";
   } | { case: undefined; value?: undefined };
 };
 
@@ -610,12 +868,25 @@ export type ClientEvent = Message<"gameserver.v1.ClientEvent"> & {
  * Use `create(ClientEventSchema)` to create a new message.
  */
 export const ClientEventSchema: GenMessage<ClientEvent> = /*@__PURE__*/
-  messageDesc(file_gameserver, 15);
+  messageDesc(file_gameserver, 20);
 
 /**
+ * A client that brought its own module says which; another one than the match's is refused.
+ *
  * @generated from message gameserver.v1.Hello
  */
 export type Hello = Message<"gameserver.v1.Hello"> & {
+  /**
+   * lower-case hex; empty: it takes the match's
+   *
+   * @generated from field: string module_sha256 = 1;
+   */
+  moduleSha256: string;
+
+  /**
+   * @generated from field: string module_version = 2;
+   */
+  moduleVersion: string;
 };
 
 /**
@@ -623,7 +894,125 @@ export type Hello = Message<"gameserver.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_gameserver, 16);
+  messageDesc(file_gameserver, 21);
+
+/**
+ * The sender cannot follow any more. `validated`: it needs a keyframe; `full`: a snapshot against
+ * nothing.
+ *
+ * @generated from message gameserver.v1.Resync
+ */
+export type Resync = Message<"gameserver.v1.Resync"> & {
+  /**
+   * where its hash differed; 0: it lost the thread
+   *
+   * @generated from field: uint32 tick = 1;
+   */
+  tick: number;
+
+  /**
+   * its own there
+   *
+   * @generated from field: fixed64 hash = 2;
+   */
+  hash: bigint;
+};
+
+/**
+ * Describes the message gameserver.v1.Resync.
+ * Use `create(ResyncSchema)` to create a new message.
+ */
+export const ResyncSchema: GenMessage<Resync> = /*@__PURE__*/
+  messageDesc(file_gameserver, 22);
+
+/**
+ * What differed, once the sender has seen the server's state of the same tick.
+ *
+ * @generated from message gameserver.v1.Desync
+ */
+export type Desync = Message<"gameserver.v1.Desync"> & {
+  /**
+   * @generated from field: uint32 tick = 1;
+   */
+  tick: number;
+
+  /**
+   * at most 16
+   *
+   * @generated from field: repeated gameserver.v1.Difference differences = 2;
+   */
+  differences: Difference[];
+};
+
+/**
+ * Describes the message gameserver.v1.Desync.
+ * Use `create(DesyncSchema)` to create a new message.
+ */
+export const DesyncSchema: GenMessage<Desync> = /*@__PURE__*/
+  messageDesc(file_gameserver, 23);
+
+/**
+ * A value that the sender's simulation came to, and the server's.
+ *
+ * @generated from message gameserver.v1.Difference
+ */
+export type Difference = Message<"gameserver.v1.Difference"> & {
+  /**
+   * @generated from field: uint32 entity = 1;
+   */
+  entity: number;
+
+  /**
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: string field = 3;
+   */
+  field: string;
+
+  /**
+   * @generated from field: sint32 mine = 4;
+   */
+  mine: number;
+
+  /**
+   * @generated from field: sint32 theirs = 5;
+   */
+  theirs: number;
+};
+
+/**
+ * Describes the message gameserver.v1.Difference.
+ * Use `create(DifferenceSchema)` to create a new message.
+ */
+export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
+  messageDesc(file_gameserver, 24);
+
+/**
+ * `observer`: how the match ended, as the sender saw it.
+ *
+ * @generated from message gameserver.v1.Report
+ */
+export type Report = Message<"gameserver.v1.Report"> & {
+  /**
+   * @generated from field: gameserver.v1.Outcome outcome = 1;
+   */
+  outcome: Outcome;
+
+  /**
+   * @generated from field: repeated gameserver.v1.SlotResult slots = 2;
+   */
+  slots: SlotResult[];
+};
+
+/**
+ * Describes the message gameserver.v1.Report.
+ * Use `create(ReportSchema)` to create a new message.
+ */
+export const ReportSchema: GenMessage<Report> = /*@__PURE__*/
+  messageDesc(file_gameserver, 25);
 
 /**
  * The player gives the match up; its slot is freed at once.
@@ -638,7 +1027,7 @@ export type Leave = Message<"gameserver.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_gameserver, 17);
+  messageDesc(file_gameserver, 26);
 
 /**
  * @generated from message gameserver.v1.Command
@@ -657,7 +1046,7 @@ export type Command = Message<"gameserver.v1.Command"> & {
  * Use `create(CommandSchema)` to create a new message.
  */
 export const CommandSchema: GenMessage<Command> = /*@__PURE__*/
-  messageDesc(file_gameserver, 18);
+  messageDesc(file_gameserver, 27);
 
 /**
  * Topic `chat`. To the authority only `text` counts; it fills in the rest.
@@ -702,7 +1091,68 @@ export type ChatMessage = Message<"gameserver.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
-  messageDesc(file_gameserver, 19);
+  messageDesc(file_gameserver, 28);
+
+/**
+ * @generated from enum gameserver.v1.Codec
+ */
+export enum Codec {
+  /**
+   * @generated from enum value: CODEC_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * bit packing
+   *
+   * @generated from enum value: CODEC_PACKED = 1;
+   */
+  PACKED = 1,
+
+  /**
+   * context mixing and range coding
+   *
+   * @generated from enum value: CODEC_RANGED = 2;
+   */
+  RANGED = 2,
+}
+
+/**
+ * Describes the enum gameserver.v1.Codec.
+ */
+export const CodecSchema: GenEnum<Codec> = /*@__PURE__*/
+  enumDesc(file_gameserver, 0);
+
+/**
+ * @generated from enum gameserver.v1.AuthorityMode
+ */
+export enum AuthorityMode {
+  /**
+   * @generated from enum value: AUTHORITY_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: AUTHORITY_MODE_FULL = 1;
+   */
+  FULL = 1,
+
+  /**
+   * @generated from enum value: AUTHORITY_MODE_VALIDATED = 2;
+   */
+  VALIDATED = 2,
+
+  /**
+   * @generated from enum value: AUTHORITY_MODE_OBSERVER = 3;
+   */
+  OBSERVER = 3,
+}
+
+/**
+ * Describes the enum gameserver.v1.AuthorityMode.
+ */
+export const AuthorityModeSchema: GenEnum<AuthorityMode> = /*@__PURE__*/
+  enumDesc(file_gameserver, 1);
 
 /**
  * @generated from enum gameserver.v1.Phase
@@ -733,7 +1183,7 @@ export enum Phase {
  * Describes the enum gameserver.v1.Phase.
  */
 export const PhaseSchema: GenEnum<Phase> = /*@__PURE__*/
-  enumDesc(file_gameserver, 0);
+  enumDesc(file_gameserver, 2);
 
 /**
  * @generated from enum gameserver.v1.Presence
@@ -775,7 +1225,7 @@ export enum Presence {
  * Describes the enum gameserver.v1.Presence.
  */
 export const PresenceSchema: GenEnum<Presence> = /*@__PURE__*/
-  enumDesc(file_gameserver, 1);
+  enumDesc(file_gameserver, 3);
 
 /**
  * @generated from enum gameserver.v1.Outcome
@@ -806,5 +1256,5 @@ export enum Outcome {
  * Describes the enum gameserver.v1.Outcome.
  */
 export const OutcomeSchema: GenEnum<Outcome> = /*@__PURE__*/
-  enumDesc(file_gameserver, 2);
+  enumDesc(file_gameserver, 4);
 

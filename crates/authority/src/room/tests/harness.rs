@@ -125,6 +125,7 @@ impl Harness {
             ack_tick: self.room.game_tick(),
             view_tick: 0,
             sent_ms: 77,
+            ack_bits: 0,
         };
         let mut bytes = Vec::new();
         encode_player_input(&input, &mut bytes).unwrap();
@@ -159,7 +160,7 @@ impl Harness {
     }
 
     pub(super) fn hello(&mut self, slot: usize) -> wire::Welcome {
-        self.client_event(slot, &ClientEvent::Hello);
+        self.client_event(slot, &ClientEvent::Hello { module: None });
         match self.bodies(slot).pop() {
             Some(Body::Welcome(welcome)) => welcome,
             other => panic!("no welcome but {other:?}"),
@@ -264,13 +265,14 @@ pub(super) fn throw_random_packets(harness: &mut Harness, seed: u64, packets: us
                     ack_tick: tick,
                     view_tick,
                     sent_ms,
+                    ack_bits: 0,
                 };
                 encode_player_input(&input, &mut bytes).unwrap();
             }
             1 => {
                 // No FINISH, TRAP or leave, after which there would be nothing left to test.
                 let event = match random.random_range(0..3) {
-                    0 => ClientEvent::Hello,
+                    0 => ClientEvent::Hello { module: None },
                     1 => ClientEvent::Command(vec![0, random.random_range(3..20)]),
                     _ => ClientEvent::Command(vec![random.random(); random.random_range(3..50)]),
                 };

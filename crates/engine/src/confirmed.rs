@@ -1,0 +1,1 @@
+//! Ticks that never change any more, on their way to the clients that simulate them too.

@@ -1,0 +1,1 @@
+//! Who is told what of a net state, and what each receiver makes of it.

@@ -1,0 +1,1 @@
+//! Deltas packed to the bit: the fast one of the two codecs.

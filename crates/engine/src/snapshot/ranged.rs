@@ -1,0 +1,1 @@
+//! Deltas by context mixing and range coding: the small one of the two codecs.
