@@ -4,6 +4,7 @@
 //! the first failure with the command that mends it.
 
 mod bench;
+mod client;
 mod generate;
 mod module;
 mod setup;
@@ -47,6 +48,8 @@ enum Task {
         /// A name under games/, or a path. All of games/ where absent.
         game: Option<PathBuf>,
     },
+    /// Build the browser's client to web/sdk/src/client/, which npm's scripts need.
+    Client,
     /// Measure something; docs/performance.md says what.
     Bench {
         /// `latency`, `rooms` or `tick`.
@@ -90,6 +93,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Task::Game { game: None } => games(&root),
+        Task::Client => client::build(&root),
         Task::Bench {
             name,
             quick,
@@ -161,6 +165,8 @@ fn build(root: &Path, steps: &mut Steps) -> anyhow::Result<()> {
     setup::tools(root, steps)?;
     steps.next("building the games to WebAssembly");
     games(root)?;
+    steps.next("building the browser's client to WebAssembly");
+    client::build(root)?;
     steps.next("building the pages");
     pages(root)?;
     steps.next("building the server (the first time takes some ten minutes)");
@@ -175,6 +181,8 @@ fn test(root: &Path) -> anyhow::Result<()> {
     setup::browser(&mut steps)?;
     steps.next("building the games to WebAssembly");
     games(root)?;
+    steps.next("building the browser's client to WebAssembly");
+    client::build(root)?;
     steps.next("building the pages, and their unit tests");
     pages(root)?;
     run(npm(root).args(["test"]))?;
@@ -209,6 +217,8 @@ fn lint(root: &Path) -> anyhow::Result<()> {
     ]))?;
     steps.next("npm packages");
     setup::npm_packages(root)?;
+    steps.next("building the browser's client to WebAssembly");
+    client::build(root)?;
     steps.next("TypeScript: types, lints, formatting, generated code");
     run(npm(root).args(["run", "lint"]))?;
     run(npm(root).args(["run", "gen:check"]))?;
@@ -301,9 +311,9 @@ fn root() -> PathBuf {
 }
 
 const SETUP_STEPS: u32 = 3;
-const BUILD_STEPS: u32 = SETUP_STEPS + 3;
-const TEST_STEPS: u32 = SETUP_STEPS + 5;
-const LINT_STEPS: u32 = 5;
+const BUILD_STEPS: u32 = SETUP_STEPS + 4;
+const TEST_STEPS: u32 = SETUP_STEPS + 6;
+const LINT_STEPS: u32 = 6;
 /// What the pages are built from, within web/.
 const PAGE_SOURCES: &[&str] = &[
     "package-lock.json",

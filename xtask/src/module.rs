@@ -1,4 +1,4 @@
-//! Builds a game to a WebAssembly module.
+//! Builds games, and whatever else runs in a browser, to WebAssembly modules.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -19,22 +19,32 @@ pub(crate) fn build(root: &Path, game_dir: &Path, out_dir: &Path) -> anyhow::Res
         .canonicalize()
         .with_context(|| format!("no game in {}: no such folder", game_dir.display()))?;
     let name = package_name(&game_dir)?;
+    let module = compile(root, &game_dir, &[]).with_context(|| format!("the game `{name}`"))?;
+    replace(&module, out_dir, &name)
+}
+
+/// Compiles the library in a folder to WebAssembly and answers the file that cargo made.
+/// `settings` are further ones of cargo's, such as `profile.module.opt-level=3`.
+pub(crate) fn compile(root: &Path, folder: &Path, settings: &[&str]) -> anyhow::Result<PathBuf> {
     let target_dir = root.join("target/module");
-    let mut command = cargo(&game_dir);
+    let mut command = cargo(folder);
     command
         .args(["build", "--lib", "--target", TARGET, "--profile", "module"])
         .arg("--message-format=json-render-diagnostics")
         .arg("--target-dir")
         .arg(&target_dir);
-    for (key, value) in PROFILE {
-        command
-            .arg("--config")
-            .arg(format!("profile.module.{key}={value}"));
+    let profile = PROFILE.map(|(key, value)| format!("profile.module.{key}={value}"));
+    for setting in profile
+        .iter()
+        .map(String::as_str)
+        .chain(settings.iter().copied())
+    {
+        command.arg("--config").arg(setting);
     }
-    let source = prepare(&mut command, &game_dir)?;
+    let source = prepare(&mut command, folder)?;
     command.env(
         "CARGO_ENCODED_RUSTFLAGS",
-        remapped_paths(root, &game_dir, &source),
+        remapped_paths(root, folder, &source),
     );
 
     let output = command
@@ -42,14 +52,10 @@ pub(crate) fn build(root: &Path, game_dir: &Path, out_dir: &Path) -> anyhow::Res
         .output()
         .context("cannot run cargo")?;
     if !output.status.success() {
-        bail!("the game `{name}` does not build for {TARGET}; see above");
+        bail!("it does not build for {TARGET}; see above");
     }
-    let module = built_module(&output.stdout, &game_dir).with_context(|| {
-        format!(
-            "the game `{name}` makes no module: its [lib] needs crate-type = [\"cdylib\", \"rlib\"]"
-        )
-    })?;
-    replace(&module, out_dir, &name)
+    built_module(&output.stdout, folder)
+        .context("it makes no module: its [lib] needs crate-type = [\"cdylib\", \"rlib\"]")
 }
 
 /// Gets what [`build`] needs: rustup's target, or Debian's compiler and library.
