@@ -21,6 +21,7 @@
 
 pub mod abi;
 pub mod confirmed;
+pub mod difference;
 pub mod input_buffer;
 pub mod manifest;
 pub mod mode;
@@ -31,6 +32,7 @@ pub mod rollback;
 pub mod schema;
 pub mod simulation;
 pub mod snapshot;
+pub mod sync_test;
 
 pub use manifest::Manifest;
 pub use mode::AuthorityMode;
