@@ -4,7 +4,7 @@
 //! time; [`SnapshotEncoder`] is the seam for codecs that write less. On the other side
 //! [`decode_part`] reads one part, and [`ReceivedState`] puts parts together as they come.
 
-mod bits;
+pub(crate) mod bits;
 pub mod packed;
 pub mod ranged;
 mod received;
@@ -157,7 +157,7 @@ fn encode_part(
     Ok(count)
 }
 
-fn checked_columns<'a>(
+pub(crate) fn checked_columns<'a>(
     schema: &'a Schema,
     state: &'a NetState,
     entity: &Entity,
@@ -313,6 +313,34 @@ pub enum SnapshotError {
         lo: i32,
         /// Greatest value.
         hi: i32,
+    },
+    /// A place in the base that it does not have.
+    #[error("a place in the base that is beyond its {places} entities")]
+    NoSuchPlace {
+        /// How many the base has.
+        places: usize,
+    },
+    /// An entity that is gone or new, and something else as well.
+    #[error("entity {id} is said to be gone, new or changed, more than one of them")]
+    Contradiction {
+        /// Its id.
+        id: u32,
+    },
+    /// A viewer that the replicator was not made for.
+    #[error("viewer {viewer}, expected one below {viewers}")]
+    NoSuchViewer {
+        /// The viewer.
+        viewer: Slot,
+        /// How many there are.
+        viewers: usize,
+    },
+    /// A tick that is not above the one before.
+    #[error("tick {tick} for a viewer that has had tick {newest}; ticks ascend")]
+    OldTick {
+        /// The tick.
+        tick: Tick,
+        /// The newest one that the viewer was sent.
+        newest: Tick,
     },
     /// More entities than a net state may have.
     #[error("more than {limit} entities")]
