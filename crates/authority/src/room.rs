@@ -463,8 +463,10 @@ impl<S: Simulation> Room<S> {
 
     /// Runs the game's next tick and sends what came of it.
     fn step(&mut self, now: Instant) {
+        self.pipeline.begin_tick();
         let effects = match self.pipeline.advance() {
-            Ok(effects) => effects,
+            Ok(Some(effects)) => effects,
+            Ok(None) => return,
             Err(error) => return self.end_void(format!("the game failed: {error}"), true),
         };
         // Cloned where there is something: on most ticks there is nothing.

@@ -1,16 +1,30 @@
 //! One match, tick by tick: what players send becomes the tick log, the log becomes effects and
 //! the next state.
 //!
-//! The caller owns the clock. It hands in packets as they come, calls [`Pipeline::advance`] once
-//! for each tick, and sends on what that answers. What a match does depends on nothing but the
-//! arguments of these calls and their order, so a recorded [`TickLog`] replays it to the bit.
-//! Once the buffers have grown to their size, a tick allocates nothing here.
+//! The caller owns the clock. It hands in packets as they come, calls [`Pipeline::begin_tick`] once
+//! for each tick of real time and then [`Pipeline::advance`] until that answers `None`, and sends
+//! on what it answers. What a match does depends on nothing but the arguments of these calls and
+//! their order, so a recorded [`TickLog`] replays it to the bit. Once the buffers have grown to
+//! their size, a tick allocates nothing here.
+//!
+//! # When a tick runs
+//! Without a late window a tick runs when the clock comes to it, with whatever has arrived; what
+//! comes later rolls forward. [With one](Pipeline::with_late_window) it runs once it is
+//! *confirmed*: when the input of every slot whose inputs flow is in, or when the window has closed
+//! by the clock. It then never changes any more. So the server steps each tick exactly once and has
+//! nothing to take back; only clients predict and roll back.
 
+mod history;
 mod slot;
 
+pub use history::{KEPT_TICKS, Keyframe};
 pub use slot::{Presence, SlotStatus};
 
-use crate::input_buffer::Admission;
+use std::collections::VecDeque;
+
+use crate::abi::MAX_HAPPENINGS;
+use crate::confirmed::{self, ConfirmedTick, MAX_TICK_BYTES, state_hash};
+use crate::input_buffer::{Admission, LateFrames, Moment};
 use crate::manifest::Manifest;
 use crate::schema::{FieldError, ManifestError, Schema};
 use crate::simulation::{
@@ -18,6 +32,7 @@ use crate::simulation::{
     NetState, Simulation, SimulationError, Slot, SlotInput, Tick, TickFraction, TickLog, Verdict,
 };
 use crate::snapshot::{SnapshotEncoder, SnapshotPart, SnapshotParts, WholeSnapshot};
+use history::History;
 use slot::SlotState;
 
 /// The tick pipeline of one match over any [`Simulation`].
@@ -27,9 +42,11 @@ pub struct Pipeline<S> {
     config: MatchConfig,
     seed: u64,
     tick_rate: u32,
+    clock: Tick,
     tick: Tick,
     slots: Vec<SlotState>,
-    pending: Vec<Happening>,
+    pending: VecDeque<Happening>,
+    confirming: Option<Confirming>,
     log: TickLog,
     effects: Effects,
     refusals: Vec<(Slot, String)>,
@@ -39,6 +56,15 @@ pub struct Pipeline<S> {
     net_state: NetState,
     parts: SnapshotParts,
     save: Vec<u8>,
+}
+
+/// What a pipeline with a late window has besides.
+struct Confirming {
+    /// Ticks.
+    late_window: u32,
+    /// Most bytes of happenings in one tick.
+    happening_bytes: usize,
+    history: History,
 }
 
 impl<S: Simulation> Pipeline<S> {
@@ -63,7 +89,7 @@ impl<S: Simulation> Pipeline<S> {
         let tick_rate = manifest.tick_rate;
         simulation.init(seed, &config)?;
         let slots: Vec<SlotState> = (0..players)
-            .map(|_| SlotState::new(schema.input_len()))
+            .map(|_| SlotState::new(schema.input_len(), LateFrames::RollForward))
             .collect();
         let mut log = TickLog::default();
         log.inputs.resize_with(slots.len(), SlotInput::default);
@@ -73,9 +99,11 @@ impl<S: Simulation> Pipeline<S> {
             config,
             seed,
             tick_rate,
+            clock: 0,
             tick: 0,
             slots,
-            pending: Vec::new(),
+            pending: VecDeque::new(),
+            confirming: None,
             log,
             effects: Effects::default(),
             refusals: Vec::new(),
@@ -94,7 +122,33 @@ impl<S: Simulation> Pipeline<S> {
         self
     }
 
-    /// Takes an input frame of `tick`. `since` is the time since the last tick ran, in 1/256
+    /// Confirms ticks, waiting `ticks` of the clock (at most [`MAX_LATE_WINDOW`]) for inputs that
+    /// come late, and keeps what clients need to follow. To be called before the first tick.
+    ///
+    /// # Errors
+    /// [`StartError`] where the game hides state from players, who would all get all of it, or does
+    /// not save its state.
+    pub fn with_late_window(mut self, ticks: u32) -> Result<Self, StartError> {
+        if self.simulation.manifest().hidden_state {
+            return Err(StartError::HiddenState);
+        }
+        let players = self.slots.len();
+        self.slots.clear();
+        self.slots.resize_with(players, || {
+            SlotState::new(self.schema.input_len(), LateFrames::Drop)
+        });
+        let mut history = History::default();
+        history.keep_state(0, &mut self.simulation)?;
+        let inputs = confirmed::tick_bytes(&self.schema, players);
+        self.confirming = Some(Confirming {
+            late_window: ticks.min(MAX_LATE_WINDOW),
+            happening_bytes: MAX_TICK_BYTES - inputs,
+            history,
+        });
+        Ok(self)
+    }
+
+    /// Takes an input frame of `tick`. `since` is the time since the clock's tick began, in 1/256
     /// ticks. Duplicates and any order are harmless.
     ///
     /// # Errors
@@ -106,14 +160,18 @@ impl<S: Simulation> Pipeline<S> {
         data: &[u8],
         since: TickFraction,
     ) -> Result<Admission, Refusal> {
-        let simulated = self.tick;
+        let now = Moment {
+            clock: self.clock,
+            ran: self.tick,
+            since,
+        };
         present(&mut self.slots, slot)?;
         let state = &mut self.slots[usize::from(slot)];
         if let Err(error) = self.schema.validate_input(data) {
             state.inputs.count_refused();
             return Err(Refusal::Input(error));
         }
-        Ok(state.inputs.insert(tick, data, simulated, since))
+        Ok(state.inputs.insert(tick, data, now))
     }
 
     /// Notes what a player looks at, in 1/256 ticks; 0 says nothing. It is clamped when it is used.
@@ -142,7 +200,7 @@ impl<S: Simulation> Pipeline<S> {
             Presence::Present => return Err(Refusal::AlreadyJoined { slot }),
             Presence::Gone => return Err(Refusal::Gone { slot }),
         }
-        self.pending.push(Happening {
+        self.pending.push_back(Happening {
             slot,
             kind: HappeningKind::Join { team },
         });
@@ -155,18 +213,20 @@ impl<S: Simulation> Pipeline<S> {
     /// [`Refusal`] for a slot that does not take part.
     pub fn handle_leave(&mut self, slot: Slot) -> Result<(), Refusal> {
         present(&mut self.slots, slot)?.presence = Presence::Gone;
-        self.pending.push(Happening {
+        self.pending.push_back(Happening {
             slot,
             kind: HappeningKind::Leave,
         });
         Ok(())
     }
 
-    /// Takes a command for the next tick.
+    /// Takes a command for the next tick to run; where ticks are confirmed, for a later one if that
+    /// one has no room left.
     ///
     /// # Errors
-    /// [`Refusal`] for a slot that does not take part, data against the schema, or more than
-    /// [`MAX_COMMANDS_PER_TICK`] or [`MAX_COMMAND_BYTES_PER_TICK`].
+    /// [`Refusal`] for a slot that does not take part, data against the schema, more than
+    /// [`MAX_COMMANDS_PER_TICK`] or [`MAX_COMMAND_BYTES_PER_TICK`] that wait, or one that no
+    /// confirmed tick has room for.
     pub fn handle_command(&mut self, slot: Slot, data: &[u8]) -> Result<(), Refusal> {
         let state = present(&mut self.slots, slot)?;
         let bytes = state.command_bytes + data.len();
@@ -179,31 +239,42 @@ impl<S: Simulation> Pipeline<S> {
         self.schema
             .validate_command(data)
             .map_err(Refusal::Command)?;
+        let kind = HappeningKind::Command(data.to_vec());
+        if let Some(confirming) = &self.confirming {
+            let (bytes, most) = (
+                confirmed::happening_bytes(&kind),
+                confirming.happening_bytes,
+            );
+            if bytes > most {
+                return Err(Refusal::CommandTooLarge { bytes, most });
+            }
+        }
         state.commands += 1;
         state.command_bytes = bytes;
-        self.pending.push(Happening {
-            slot,
-            kind: HappeningKind::Command(data.to_vec()),
-        });
+        self.pending.push_back(Happening { slot, kind });
         Ok(())
     }
 
-    /// Runs exactly one tick and answers what it did. After the match has a result, it runs
-    /// nothing and answers empty effects.
+    /// The clock comes to the next tick.
+    pub fn begin_tick(&mut self) {
+        self.clock = self.clock.saturating_add(1);
+    }
+
+    /// Runs the next tick if it may run, and answers what it did; to be called until there is
+    /// `None`. After the match has a result, nothing runs any more.
     ///
     /// # Errors
     /// [`SimulationError`] where the game failed or broke its own schema; the match is then over,
     /// and every later call answers the same.
-    pub fn advance(&mut self) -> Result<&Effects, SimulationError> {
+    pub fn advance(&mut self) -> Result<Option<&Effects>, SimulationError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        if self.result.is_some() {
-            self.effects.clear();
-            return Ok(&self.effects);
+        if self.result.is_some() || !self.may_run() {
+            return Ok(None);
         }
         match self.run_tick() {
-            Ok(()) => Ok(&self.effects),
+            Ok(()) => Ok(Some(&self.effects)),
             Err(error) => {
                 self.failure = Some(error.clone());
                 Err(error)
@@ -211,22 +282,65 @@ impl<S: Simulation> Pipeline<S> {
         }
     }
 
+    /// Whether the next tick is due, and confirmed where that is asked for.
+    fn may_run(&self) -> bool {
+        if self.tick >= self.clock {
+            return false;
+        }
+        let Some(confirming) = &self.confirming else {
+            return true;
+        };
+        let (tick, clock) = (self.tick + 1, self.clock);
+        clock - tick >= confirming.late_window
+            || self.slots.iter().all(|slot| {
+                slot.presence != Presence::Present
+                    || slot.inputs.has(tick)
+                    || !slot.inputs.waits(clock, self.tick_rate)
+            })
+    }
+
     fn run_tick(&mut self) -> Result<(), SimulationError> {
         let tick = self.tick + 1;
         self.log.tick = tick;
-        self.log.happenings.clear();
-        std::mem::swap(&mut self.log.happenings, &mut self.pending);
+        self.take_happenings();
         self.refusals.clear();
         for slot in 0..self.slots.len() {
-            self.slots[slot].commands = 0;
-            self.slots[slot].command_bytes = 0;
             self.choose_input(slot, tick)?;
         }
         self.simulation.step(&self.log, &mut self.effects)?;
         self.check_effects()?;
         self.result.clone_from(&self.effects.result);
         self.tick = tick;
+        if let Some(confirming) = &mut self.confirming {
+            let hash = if tick.is_multiple_of(confirmed::HASH_EVERY) {
+                Some(confirming.history.keep_state(tick, &mut self.simulation)?)
+            } else {
+                None
+            };
+            confirming.history.push(&self.log, hash);
+        }
         Ok(())
+    }
+
+    /// Moves what waits into the log, in order: all of it, or where ticks are confirmed as much as
+    /// fits one.
+    fn take_happenings(&mut self) {
+        let most = self.confirming.as_ref().map(|c| c.happening_bytes);
+        let mut bytes = 0;
+        self.log.happenings.clear();
+        while let Some(next) = self.pending.front() {
+            bytes += confirmed::happening_bytes(&next.kind);
+            if most.is_some_and(|most| bytes > most) || self.log.happenings.len() >= MAX_HAPPENINGS
+            {
+                return;
+            }
+            if let HappeningKind::Command(data) = &next.kind {
+                let slot = &mut self.slots[usize::from(next.slot)];
+                slot.commands -= 1;
+                slot.command_bytes -= data.len();
+            }
+            self.log.happenings.extend(self.pending.pop_front());
+        }
     }
 
     /// Fills in the log's entry for one slot: its new input as the game accepts it, its last one
@@ -240,7 +354,9 @@ impl<S: Simulation> Pipeline<S> {
         if state.presence != Presence::Present {
             return Ok(());
         }
-        if state.inputs.take_fresh(tick, &mut entry.data) {
+        let fresh = state.inputs.take_fresh(tick, &mut entry.data);
+        state.inputs.note_punctual(fresh);
+        if fresh {
             match self.simulation.check(slot as Slot, &entry.data)? {
                 Verdict::Accept => entry.status = InputStatus::Fresh,
                 Verdict::Amend(amended) => {
@@ -268,7 +384,10 @@ impl<S: Simulation> Pipeline<S> {
         } else {
             return Ok(());
         }
-        entry.view_tick = state.inputs.view_at(tick, self.tick_rate);
+        entry.view_tick = match self.confirming {
+            Some(_) => confirmed::view_tick(tick),
+            None => state.inputs.view_at(tick, self.tick_rate),
+        };
         Ok(())
     }
 
@@ -309,6 +428,43 @@ impl<S: Simulation> Pipeline<S> {
     /// The last tick that ran; 0 before the first.
     pub fn tick(&self) -> Tick {
         self.tick
+    }
+
+    /// The tick that the clock says; never less than [`tick`](Self::tick), and more by at most the
+    /// late window.
+    pub fn clock(&self) -> Tick {
+        self.clock
+    }
+
+    /// A tick that was confirmed, of which the last [`KEPT_TICKS`] are kept; none without a late
+    /// window.
+    pub fn confirmed(&self, tick: Tick) -> Option<&ConfirmedTick> {
+        self.confirming.as_ref()?.history.get(tick)
+    }
+
+    /// The confirmed ticks from `first` on, up to the newest; none where `first` is not kept any
+    /// more, or not confirmed yet.
+    pub fn confirmed_from(&self, first: Tick) -> impl Iterator<Item = &ConfirmedTick> + Clone {
+        (first..=self.tick).map_while(|tick| self.confirmed(tick))
+    }
+
+    /// The oldest confirmed tick that is kept; 0 for none.
+    pub fn oldest_confirmed(&self) -> Tick {
+        match self.confirming {
+            Some(_) if self.tick > 0 => (self.tick + 1).saturating_sub(KEPT_TICKS as u32).max(1),
+            _ => 0,
+        }
+    }
+
+    /// The newest state that was kept with its hash: that of the newest tick that
+    /// [`HASH_EVERY`](confirmed::HASH_EVERY) divides, 0 at the start. None without a late window.
+    pub fn keyframe(&self) -> Option<Keyframe<'_>> {
+        self.confirming.as_ref()?.history.newest_keyframe()
+    }
+
+    /// The state after a tick, if it is one of the last two that were kept.
+    pub fn keyframe_at(&self, tick: Tick) -> Option<Keyframe<'_>> {
+        self.confirming.as_ref()?.history.keyframe_at(tick)
     }
 
     /// What the last tick ran on, for recorders.
@@ -368,7 +524,7 @@ impl<S: Simulation> Pipeline<S> {
     /// # Errors
     /// [`SimulationError`] where the game fails to save.
     pub fn state_hash(&mut self) -> Result<u64, SimulationError> {
-        self.save().map(fnv1a)
+        self.save().map(state_hash)
     }
 
     /// The game's manifest.
@@ -411,13 +567,6 @@ fn present(slots: &mut [SlotState], slot: Slot) -> Result<&mut SlotState, Refusa
         Presence::Expected => Err(Refusal::NotJoined { slot }),
         Presence::Gone => Err(Refusal::Gone { slot }),
     }
-}
-
-/// FNV-1a, 64 bits.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// Why something that came in was not taken. It changes nothing for the match.
@@ -463,13 +612,21 @@ pub enum Refusal {
     /// A command against the schema.
     #[error("command: {0}")]
     Command(FieldError),
-    /// More commands than a slot may send for one tick.
+    /// More commands of a slot than may wait for a tick.
     #[error("more than {commands} commands or {bytes} bytes of them for one tick; send fewer")]
     TooManyCommands {
         /// How many commands a tick takes from a slot.
         commands: usize,
         /// How many bytes of commands a tick takes from a slot.
         bytes: usize,
+    },
+    /// A command that leaves no room for the inputs of a confirmed tick.
+    #[error("a command that takes {bytes} bytes, at most {most} fit beside a tick's inputs")]
+    CommandTooLarge {
+        /// How many it takes.
+        bytes: usize,
+        /// How many there are.
+        most: usize,
     },
 }
 
@@ -497,6 +654,9 @@ pub enum StartError {
         /// How many the game has.
         expected: u8,
     },
+    /// The game hides state, but everybody would have all of it.
+    #[error("the game hides state from players; play it in the authority mode \"full\"")]
+    HiddenState,
     /// The game failed.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
@@ -507,3 +667,5 @@ pub enum StartError {
 pub const MAX_COMMANDS_PER_TICK: usize = 16;
 /// Most bytes of commands of one slot for one tick: with 64 slots a tick log stays near 1 MiB.
 pub const MAX_COMMAND_BYTES_PER_TICK: usize = 16 << 10;
+/// Longest late window in ticks: 250 ms, the most that a manifest may ask for, at 120 ticks.
+pub const MAX_LATE_WINDOW: u32 = 30;

@@ -61,6 +61,11 @@ impl Schema {
         self.input_len
     }
 
+    /// The fields of an input, in order; none of them is text.
+    pub fn input_fields(&self) -> &[Field] {
+        &self.input
+    }
+
     /// The kinds of entity, in the manifest's order.
     pub fn kinds(&self) -> &[KindSchema] {
         &self.kinds

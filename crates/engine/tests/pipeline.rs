@@ -35,6 +35,14 @@ fn frame(pipeline: &mut Pipeline<Pushers>, slot: u8, tick: u32, push: i8) -> Adm
     pipeline.handle_frame(slot, tick, &[push as u8], 0).unwrap()
 }
 
+/// Runs the tick that the clock comes to.
+fn run(pipeline: &mut Pipeline<Pushers>) -> Result<Effects, SimulationError> {
+    pipeline.begin_tick();
+    let effects = pipeline.advance()?.expect("it is due").clone();
+    assert_eq!(pipeline.advance()?, None);
+    Ok(effects)
+}
+
 #[test]
 fn inputs_reach_the_log_at_their_tick() {
     let mut pipeline = started(2);
@@ -42,7 +50,7 @@ fn inputs_reach_the_log_at_their_tick() {
     assert_eq!(frame(&mut pipeline, 0, 1, 10), Admission::Accepted);
     assert_eq!(frame(&mut pipeline, 0, 1, 10), Admission::Duplicate);
 
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     let log = pipeline.tick_log();
     assert_eq!(log.tick, 1);
     assert_eq!(log.happenings.len(), 2, "both joined");
@@ -53,16 +61,16 @@ fn inputs_reach_the_log_at_their_tick() {
     assert_eq!(log.inputs[0].view_tick, TICK);
     assert_eq!(log.inputs[1].status, InputStatus::Absent);
 
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     assert_eq!(pipeline.tick_log().inputs[0].data, [20]);
     assert!(pipeline.tick_log().happenings.is_empty());
 
     for _ in 0..MAX_REPEATS {
-        pipeline.advance().unwrap();
+        run(&mut pipeline).unwrap();
         let input = &pipeline.tick_log().inputs[0];
         assert_eq!((input.status, input.data[0]), (InputStatus::Repeated, 20));
     }
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     assert_eq!(pipeline.tick_log().inputs[0].status, InputStatus::Absent);
     assert!(pipeline.tick_log().inputs[0].data.is_empty());
 
@@ -75,13 +83,13 @@ fn inputs_reach_the_log_at_their_tick() {
 fn a_late_frame_is_used_at_the_next_tick() {
     let mut pipeline = started(1);
     for _ in 0..5 {
-        pipeline.advance().unwrap();
+        run(&mut pipeline).unwrap();
     }
     assert_eq!(
         pipeline.handle_frame(0, 4, &[44], 128).unwrap(),
         Admission::RolledForward
     );
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     let input = &pipeline.tick_log().inputs[0];
     assert_eq!((input.status, input.data[0]), (InputStatus::Fresh, 44));
     let status = pipeline.slot_status(0).unwrap();
@@ -96,11 +104,11 @@ fn the_game_amends_and_refuses_inputs() {
     let mut pipeline = started(1);
     frame(&mut pipeline, 0, 1, AMENDED);
     frame(&mut pipeline, 0, 2, REFUSED);
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     let input = &pipeline.tick_log().inputs[0];
     assert_eq!((input.status, input.data[0]), (InputStatus::Fresh, 5));
 
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     let input = &pipeline.tick_log().inputs[0];
     assert_eq!(
         (input.status, input.data[0]),
@@ -114,7 +122,7 @@ fn the_game_amends_and_refuses_inputs() {
         (1, 1, 2)
     );
 
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     assert!(pipeline.refusals().is_empty());
 }
 
@@ -122,13 +130,13 @@ fn the_game_amends_and_refuses_inputs() {
 fn an_amendment_against_the_schema_ends_the_match() {
     let mut pipeline = started(1);
     frame(&mut pipeline, 0, 1, AMENDED_BADLY);
-    let error = pipeline.advance().unwrap_err();
+    let error = run(&mut pipeline).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the game module answered `gs_check` with malformed bytes: \
          amended input: field `push` is 120, expected -100 to 100"
     );
-    assert_eq!(pipeline.advance().unwrap_err(), error);
+    assert_eq!(run(&mut pipeline).unwrap_err(), error);
     assert_eq!(pipeline.tick(), 0);
 }
 
@@ -187,7 +195,7 @@ fn who_leaves_stays_away() {
         pipeline.handle_join(0, 0).unwrap_err(),
         Refusal::Gone { slot: 0 }
     );
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     let log = pipeline.tick_log();
     assert_eq!(log.happenings[1].kind, HappeningKind::Leave);
     assert_eq!(log.inputs[0].status, InputStatus::Absent);
@@ -207,7 +215,7 @@ fn commands_are_checked_bounded_and_become_happenings() {
     let refusal = pipeline.handle_command(0, &shout("hey")).unwrap_err();
     assert!(matches!(refusal, Refusal::TooManyCommands { .. }));
 
-    let effects = pipeline.advance().unwrap();
+    let effects = run(&mut pipeline).unwrap();
     assert_eq!(effects.events.len(), MAX_COMMANDS_PER_TICK);
     assert_eq!(effects.events[0].to, EventAudience::All);
     assert_eq!(effects.events[0].data, shout("hey"));
@@ -227,7 +235,7 @@ fn commands_are_checked_bounded_and_become_happenings() {
 fn an_event_against_the_schema_ends_the_match() {
     let mut pipeline = started(1);
     pipeline.handle_command(0, &shout(&"x".repeat(21))).unwrap();
-    let error = pipeline.advance().unwrap_err();
+    let error = run(&mut pipeline).unwrap_err();
     assert!(
         matches!(
             error,
@@ -245,10 +253,11 @@ fn a_result_ends_the_match() {
     let mut pipeline = started(2);
     while pipeline.tick() < LAST_TICK {
         assert!(pipeline.result().is_none());
-        pipeline.advance().unwrap();
+        run(&mut pipeline).unwrap();
     }
     assert_eq!(pipeline.result().unwrap().outcome, Outcome::Finished);
-    assert!(pipeline.advance().unwrap().result.is_none());
+    pipeline.begin_tick();
+    assert!(pipeline.advance().unwrap().is_none());
     assert_eq!(pipeline.tick(), LAST_TICK);
 }
 
@@ -288,7 +297,7 @@ fn a_match_the_game_does_not_offer_is_not_started() {
 fn a_snapshot_shows_what_the_game_shows() {
     let mut pipeline = started(3);
     frame(&mut pipeline, 1, 1, 100);
-    pipeline.advance().unwrap();
+    run(&mut pipeline).unwrap();
     let schema = pipeline.schema().clone();
     let mut received = ReceivedState::new();
     for part in pipeline.snapshot(None).unwrap() {
@@ -325,7 +334,7 @@ fn play(seed: u64, ticks: u32) -> (Vec<TickLog>, Vec<u8>) {
                 pipeline.handle_view(slot, tick * TICK - 100).unwrap();
             }
         }
-        pipeline.advance().unwrap();
+        run(&mut pipeline).unwrap();
         logs.push(pipeline.tick_log().clone());
     }
     let state = pipeline.save().unwrap().to_vec();
@@ -372,8 +381,8 @@ fn the_state_hash_tells_states_apart() {
     frame(&mut one, 0, 1, 1);
     frame(&mut other, 0, 1, 2);
     assert_eq!(one.state_hash().unwrap(), other.state_hash().unwrap());
-    one.advance().unwrap();
-    other.advance().unwrap();
+    run(&mut one).unwrap();
+    run(&mut other).unwrap();
     assert_ne!(one.state_hash().unwrap(), other.state_hash().unwrap());
 }
 
@@ -387,7 +396,7 @@ fn the_log_carries_each_view_clamped() {
         if tick == 10 {
             pipeline.handle_view(0, 8 * TICK + 3).unwrap();
         }
-        pipeline.advance().unwrap();
+        run(&mut pipeline).unwrap();
         let inputs = &pipeline.tick_log().inputs;
         let expected = match tick {
             1..10 => tick * TICK,

@@ -145,7 +145,8 @@ fn a_module_runs_in_the_pipeline_and_moves_between_threads() {
         pipeline.handle_join(0, 0).unwrap();
         for tick in 1..=10 {
             pipeline.handle_frame(0, tick, &[10], 0).unwrap();
-            pipeline.advance().unwrap();
+            pipeline.begin_tick();
+            assert!(pipeline.advance().unwrap().is_some());
         }
         let parts = pipeline.snapshot(None).unwrap().len();
         (pipeline.save().unwrap()[0], parts)

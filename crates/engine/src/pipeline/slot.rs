@@ -1,6 +1,6 @@
 //! What the pipeline keeps for each slot.
 
-use crate::input_buffer::{InputBuffer, InputCounters};
+use crate::input_buffer::{InputBuffer, InputCounters, LateFrames};
 use crate::simulation::{Slot, Tick};
 
 /// Whether a slot takes part.
@@ -23,7 +23,8 @@ pub struct SlotStatus {
     pub presence: Presence,
     /// The newest input frame that was used; 0 for none.
     pub input_tick: Tick,
-    /// How early the newest frame arrived before its tick, in 1/256 ticks; negative: late.
+    /// How early the newest frame arrived before the clock came to its tick, in 1/256 ticks;
+    /// negative: late.
     pub margin: i32,
     /// What became of its frames.
     pub counters: InputCounters,
@@ -32,17 +33,17 @@ pub struct SlotStatus {
 pub(super) struct SlotState {
     pub(super) presence: Presence,
     pub(super) inputs: InputBuffer,
-    /// Commands taken for the next tick.
+    /// Commands that no tick has taken yet.
     pub(super) commands: usize,
     /// Their bytes.
     pub(super) command_bytes: usize,
 }
 
 impl SlotState {
-    pub(super) fn new(input_len: usize) -> Self {
+    pub(super) fn new(input_len: usize, late_frames: LateFrames) -> Self {
         Self {
             presence: Presence::Expected,
-            inputs: InputBuffer::new(input_len),
+            inputs: InputBuffer::new(input_len, late_frames),
             commands: 0,
             command_bytes: 0,
         }
