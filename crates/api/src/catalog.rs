@@ -53,4 +53,8 @@ pub struct GameMode {
     pub name: String,
     /// How many players a match has, between the game's least and most.
     pub players: u8,
+    /// How the authority shares the work with the players: `full`, `validated` or `observer`.
+    pub authority_mode: String,
+    /// Whether scores of its matches count.
+    pub rated: bool,
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::Shared;
 use crate::body::Segments;
@@ -44,6 +44,11 @@ pub(crate) async fn module(
 
 fn describe(game: &GameInfo) -> Value {
     let modes: Vec<&str> = game.modes.iter().map(|m| m.name.as_str()).collect();
+    let authority_modes: Map<String, Value> = game
+        .modes
+        .iter()
+        .map(|m| (m.name.clone(), m.authority_mode.as_str().into()))
+        .collect();
     json!({
         "id": game.id,
         "title": game.title,
@@ -52,8 +57,9 @@ fn describe(game: &GameInfo) -> Value {
         "tick_rate": game.tick_rate,
         "players": {"min": game.min_players, "max": game.max_players},
         "teams": game.teams,
-        "authority_mode": "full",
+        "authority_mode": game.modes.first().map(|m| m.authority_mode.as_str()),
         "modes": modes,
+        "authority_modes": authority_modes,
         "module": {
             "sha256": game.module_sha256,
             "bytes": game.module_bytes,

@@ -64,14 +64,22 @@ pub(crate) struct PageParams {
 
 fn describe(found: &Match) -> Value {
     let players: Vec<Value> = found.slots.iter().map(describe_slot).collect();
+    // The authority wrote it as JSON.
+    let details: Option<Value> = found
+        .details
+        .as_deref()
+        .and_then(|details| serde_json::from_str(details).ok());
     json!({
         "match_id": found.id,
         "game": found.game,
         "mode": found.mode,
+        "authority_mode": found.authority_mode,
+        "rated": found.rated,
         "module_sha256": found.module_sha256,
         "status": found.status.as_str(),
         "outcome": found.outcome.map(|o| o.as_str()),
         "reason": found.reason,
+        "details": details,
         "winner": found.winner,
         "ticks": found.ticks,
         "players": players,

@@ -148,6 +148,10 @@ async fn form(
     game: &GameInfo,
     proposed: ProposedMatch,
 ) -> StoreResult<Option<(Uuid, String)>> {
+    // Only modes that the game has are proposed.
+    let Some(mode) = game.modes.iter().find(|m| m.name == proposed.mode) else {
+        return Ok(None);
+    };
     let slot = |m: Member| NewSlot {
         ticket_id: m.ticket_id,
         player_id: m.player_id,
@@ -161,6 +165,8 @@ async fn form(
         module_sha256: game.module_sha256.clone(),
         teams: game.teams,
         options: game.options.clone(),
+        authority_mode: mode.authority_mode.clone(),
+        rated: mode.rated,
         slots: proposed.members.into_iter().map(slot).collect(),
         created_at: shared.now(),
     };

@@ -247,6 +247,7 @@ async fn describe_match(
         "match_id": found.id,
         "game": found.game,
         "mode": found.mode,
+        "authority_mode": found.authority_mode,
         "room": found.room,
         "url": shared.parts.livekit_url,
         "token": mint(shared, &found, player_id)?.token,

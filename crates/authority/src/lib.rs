@@ -3,15 +3,12 @@
 //! - [`room`]: one match as a state machine without clock, socket or thread.
 //! - [`ticker`]: dedicated threads that call many rooms at their tick rates.
 //! - [`host`]: claims matches, joins their rooms, and sees that each result is stored once.
-//! - [`mode`]: how a game's authority and its clients share the work.
 
 mod driver;
 pub mod host;
 mod inbox;
-pub mod mode;
 pub mod room;
 pub mod ticker;
 
 pub use host::{Authority, AuthorityConfig, LoadError, LoadedGame, Modules};
-pub use mode::AuthorityMode;
 pub use room::{Patience, RoomCounters};

@@ -134,6 +134,8 @@ impl World {
             module_sha256: "00".repeat(32),
             teams: 0,
             options: "{}".to_owned(),
+            authority_mode: "full".to_owned(),
+            rated: true,
             slots,
             created_at: now,
         };

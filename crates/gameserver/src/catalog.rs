@@ -8,17 +8,21 @@ use std::time::{Duration, SystemTime};
 use axum::body::Bytes;
 use gs_api::{GameCatalog, GameInfo, GameMode};
 use gs_authority::{LoadError, LoadedGame, Modules};
-use gs_engine::Simulation;
+use gs_engine::manifest::{Audience, Manifest};
 use gs_engine::simulation::MatchConfig;
+use gs_engine::{AuthorityMode, Simulation};
 use gs_sandbox::{GameModule, Sandbox};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{GameConfig, is_game_id};
+use crate::config::{
+    Config, ConfigError, DEFAULT_MODE, GameConfig, ModeConfig, ModeSetting, is_game_id,
+};
 
 /// Games by id. Cheap to ask; modules are compiled when their file changes.
 pub(crate) struct Catalog {
     sandbox: Sandbox,
     configured: BTreeMap<String, GameConfig>,
+    authority_mode: Option<ModeSetting>,
     /// Every `.wasm` in it is a game, by its file's name.
     folder: Option<PathBuf>,
     games: RwLock<BTreeMap<String, Game>>,
@@ -38,12 +42,13 @@ impl Catalog {
     /// folder and is refused is left out, with a line in the log.
     pub(crate) fn load(
         sandbox: Sandbox,
-        configured: BTreeMap<String, GameConfig>,
+        config: &Config,
         folder: Option<PathBuf>,
     ) -> anyhow::Result<(Self, Watch)> {
         let catalog = Self {
             sandbox,
-            configured,
+            configured: config.games.clone(),
+            authority_mode: config.authority_mode.clone(),
             folder,
             games: RwLock::default(),
         };
@@ -51,6 +56,9 @@ impl Catalog {
         for (id, game) in catalog.wanted() {
             seen.insert(game.module.clone(), stamp(&game.module));
             if let Err(error) = catalog.read(&id, &game) {
+                if error.is::<ConfigError>() && catalog.configured.contains_key(&id) {
+                    return Err(error);
+                }
                 if catalog.configured.contains_key(&id) {
                     return Err(error.context(format!("games.{id}.module")));
                 }
@@ -87,15 +95,16 @@ impl Catalog {
                 .unwrap_or_default()
                 .to_owned();
             if module.extension().is_some_and(|e| e == "wasm") && is_game_id(&id) {
-                let options = serde_json::json!({});
-                wanted.insert(
-                    id,
-                    GameConfig {
-                        module,
-                        players: None,
-                        options,
+                let game = GameConfig {
+                    module,
+                    default_mode: ModeConfig {
+                        authority_mode: self.authority_mode.clone(),
+                        ..ModeConfig::default()
                     },
-                );
+                    modes: BTreeMap::new(),
+                    options: serde_json::json!({}),
+                };
+                wanted.insert(id, game);
             }
         }
         wanted.extend(self.configured.clone());
@@ -214,13 +223,10 @@ impl Modules for Catalog {
 
 fn describe(id: &str, game: &GameConfig, module: &GameModule) -> anyhow::Result<GameInfo> {
     let manifest = module.manifest();
-    let players = game.players.unwrap_or(manifest.min_players);
-    if !(manifest.min_players..=manifest.max_players).contains(&players) {
-        anyhow::bail!(
-            "`players: {players}` is not for this game: it takes {} to {}",
-            manifest.min_players,
-            manifest.max_players
-        );
+    check_audiences(manifest)?;
+    let mut modes = vec![mode(DEFAULT_MODE, &game.default_mode, manifest)?];
+    for (name, config) in &game.modes {
+        modes.push(mode(name, config, manifest)?);
     }
     Ok(GameInfo {
         id: id.to_owned(),
@@ -231,15 +237,71 @@ fn describe(id: &str, game: &GameConfig, module: &GameModule) -> anyhow::Result<
         min_players: manifest.min_players,
         max_players: manifest.max_players,
         teams: manifest.teams,
-        modes: vec![GameMode {
-            name: "default".to_owned(),
-            players,
-        }],
+        modes,
         module_sha256: module.sha256().to_owned(),
         module_bytes: module.bytes().len(),
         manifest: serde_json::from_str(module.manifest_json())?,
         options: game.options.to_string(),
     })
+}
+
+fn mode(name: &str, config: &ModeConfig, manifest: &Manifest) -> anyhow::Result<GameMode> {
+    let players = config.players.unwrap_or(manifest.min_players);
+    if !(manifest.min_players..=manifest.max_players).contains(&players) {
+        anyhow::bail!(
+            "`players: {players}` is not for this game: it takes {} to {}",
+            manifest.min_players,
+            manifest.max_players
+        );
+    }
+    let authority_mode = authority_mode(config.authority_mode.as_ref(), manifest)?;
+    // What players agree on among themselves does not count unless the configuration says so.
+    let rated = config
+        .rated
+        .unwrap_or(authority_mode != AuthorityMode::Observer);
+    Ok(GameMode {
+        name: name.to_owned(),
+        players,
+        authority_mode: authority_mode.to_string(),
+        rated,
+    })
+}
+
+/// The mode that was chosen, else the one that suits the module.
+fn authority_mode(
+    setting: Option<&ModeSetting>,
+    manifest: &Manifest,
+) -> Result<AuthorityMode, ConfigError> {
+    match setting {
+        Some(setting) if setting.mode == AuthorityMode::Validated && manifest.hidden_state => {
+            Err(setting.refuse(format!(
+                "`validated` gives every player the whole state, but the game {} hides some of it \
+                 (its manifest has `hidden_state: true`); choose `full` for it",
+                manifest.name
+            )))
+        }
+        Some(setting) => Ok(setting.mode),
+        None if manifest.hidden_state => Ok(AuthorityMode::Full),
+        None => Ok(AuthorityMode::Validated),
+    }
+}
+
+/// A field that not everybody may see makes a game one that hides state.
+fn check_audiences(manifest: &Manifest) -> anyhow::Result<()> {
+    let mut fields = manifest
+        .entities
+        .iter()
+        .flat_map(|kind| kind.fields.iter().map(move |field| (kind, field)));
+    let hidden = fields.find(|(_, field)| field.audience != Audience::All);
+    match hidden {
+        Some((kind, field)) if !manifest.hidden_state => anyhow::bail!(
+            "not everyone may see `{}.{}`, but the manifest says `hidden_state: false`, with which \
+             everyone is sent the same; build the module with `hidden_state: true`",
+            kind.name,
+            field.name
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn stamp(file: &Path) -> (SystemTime, u64) {
@@ -255,3 +317,96 @@ fn stamp(file: &Path) -> (SystemTime, u64) {
 /// The current module and three before it: matches under way play the one that they began with.
 const MODULES_KEPT: usize = 4;
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use gs_engine::manifest::{
+        EntityKind, Interpolate, LeaderboardRule, NetField, NetFieldKind, Predict,
+    };
+
+    use super::*;
+
+    fn manifest(hidden_state: bool, audience: Audience) -> Manifest {
+        let hand = NetField {
+            name: "hand".to_owned(),
+            kind: NetFieldKind::Bool,
+            interpolate: Interpolate::None,
+            predict: Predict::None,
+            audience,
+        };
+        Manifest {
+            name: "cards".to_owned(),
+            version: "1".to_owned(),
+            title: "Cards".to_owned(),
+            tick_rate: 60,
+            min_players: 2,
+            max_players: 4,
+            teams: 0,
+            hidden_state,
+            late_window_ms: 100,
+            max_save_bytes: 1,
+            leaderboard: LeaderboardRule::None,
+            input: Vec::new(),
+            commands: Vec::new(),
+            events: Vec::new(),
+            entities: vec![EntityKind {
+                name: "seat".to_owned(),
+                fields: vec![hand],
+            }],
+        }
+    }
+
+    fn config(text: &str) -> ModeConfig {
+        let text = format!("games:\n  g:\n    module: Cargo.toml\n    {text}\n");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let config = Config::parse(&text, "config.yaml", folder, &|_| None).unwrap();
+        config.games["g"].default_mode.clone()
+    }
+
+    #[test]
+    fn a_game_that_says_nothing_gets_the_mode_that_suits_its_module() {
+        let open = manifest(false, Audience::All);
+        let mode = mode("default", &ModeConfig::default(), &open).unwrap();
+        assert_eq!(
+            (mode.authority_mode.as_str(), mode.rated, mode.players),
+            ("validated", true, 2)
+        );
+        let hidden = manifest(true, Audience::Owner);
+        assert_eq!(authority_mode(None, &hidden).unwrap(), AuthorityMode::Full);
+    }
+
+    #[test]
+    fn a_game_that_hides_state_is_refused_in_validated_with_the_line_and_the_fix() {
+        let chosen = config("authority_mode: validated");
+        let error = mode("default", &chosen, &manifest(true, Audience::All)).unwrap_err();
+        assert!(error.is::<ConfigError>());
+        let error = error.to_string();
+        assert!(
+            error.starts_with("config.yaml:4: games.g.authority_mode: "),
+            "{error}"
+        );
+        assert!(
+            error.contains("cards hides some of it") && error.contains("choose `full`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_field_that_is_hidden_from_some_needs_a_manifest_that_says_so() {
+        for audience in [Audience::Owner, Audience::Team] {
+            let error = check_audiences(&manifest(false, audience)).unwrap_err();
+            assert!(error.to_string().contains("`seat.hand`"), "{error}");
+            check_audiences(&manifest(true, audience)).unwrap();
+        }
+        check_audiences(&manifest(false, Audience::All)).unwrap();
+    }
+
+    #[test]
+    fn what_players_report_counts_only_where_the_configuration_says_so() {
+        let open = manifest(false, Audience::All);
+        let rated = |text: &str| mode("default", &config(text), &open).unwrap().rated;
+        assert!(!rated("authority_mode: observer"));
+        assert!(rated("authority_mode: observer\n    rated: true"));
+        assert!(rated("authority_mode: full"));
+    }
+}

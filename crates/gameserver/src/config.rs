@@ -7,19 +7,21 @@
 //! | `livekit.host`, `.api_key`, `.api_secret` | – | the LiveKit server; `gameserver dev` runs its own where this is absent |
 //! | `database.url`, `redis.url` | – | not used by `gameserver dev`, which has an embedded store |
 //! | `game.default_tick_rate` | 60 | ticks a second for a module that leaves it open, 1–120 |
-//! | `game.authority_mode` | `full` | how the server holds authority over a match |
+//! | `game.authority_mode` | `validated`, but `full` for a module that hides state | how the server holds authority over a match |
 //! | `games.ID.module` | – | path of the game's `.wasm`, relative to the configuration file |
 //! | `games.ID.players` | the module's minimum | players of a quick match |
 //! | `games.ID.authority_mode` | `game.authority_mode` | the same for one game |
+//! | `games.ID.rated` | `true`, but `false` in `observer` | whether scores of its matches count |
 //! | `games.ID.options` | `{}` | passed to the module as its options |
+//! | `games.ID.modes.NAME.players`, `.authority_mode`, `.rated` | the game's | another way to play it, which players queue for by its name |
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use gs_authority::AuthorityMode;
-use gs_authority::mode::ModeError;
+use gs_engine::AuthorityMode;
+use gs_engine::mode::UnknownMode;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -34,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) livekit: Option<LiveKitConfig>,
     /// Ticks a second for a module that leaves it open.
     pub(crate) default_tick_rate: u32,
+    /// How the server holds authority over games that say nothing of their own.
+    pub(crate) authority_mode: Option<ModeSetting>,
     /// The games by id.
     pub(crate) games: BTreeMap<String, GameConfig>,
     /// Sections that are present but that `gameserver dev` does not use.
@@ -64,14 +68,46 @@ impl std::fmt::Debug for LiveKitConfig {
 pub(crate) struct GameConfig {
     /// Its module.
     pub(crate) module: PathBuf,
-    /// Players of a quick match; the module's minimum where absent.
-    pub(crate) players: Option<u8>,
+    /// What players queue for who name no mode.
+    pub(crate) default_mode: ModeConfig,
+    /// What else players may queue for, by name.
+    pub(crate) modes: BTreeMap<String, ModeConfig>,
     /// The game's own options, a JSON object.
     pub(crate) options: serde_json::Value,
 }
 
+/// One way to play a game.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ModeConfig {
+    /// Players of a match; the module's minimum where absent.
+    pub(crate) players: Option<u8>,
+    /// How the server holds authority; what fits the module where absent.
+    pub(crate) authority_mode: Option<ModeSetting>,
+    /// Whether scores count; where absent, what the server saw for itself does.
+    pub(crate) rated: Option<bool>,
+}
+
+/// An authority mode, and where it was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ModeSetting {
+    /// The mode.
+    pub(crate) mode: AuthorityMode,
+    place: ConfigError,
+}
+
+impl ModeSetting {
+    /// Why this choice cannot be, with its line.
+    pub(crate) fn refuse(&self, message: impl Display) -> ConfigError {
+        let key = &self.place.message;
+        ConfigError {
+            message: format!("{key}: {message}"),
+            ..self.place.clone()
+        }
+    }
+}
+
 /// Why a configuration was refused; reads `FILE:LINE: KEY: what is wrong and what to do`.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{file}{}: {message}", .line.map(|l| format!(":{l}")).unwrap_or_default())]
 pub(crate) struct ConfigError {
     /// The file.
@@ -89,6 +125,7 @@ impl Default for Config {
             sign_ins_per_minute: DEFAULT_SIGN_INS_PER_MINUTE,
             livekit: None,
             default_tick_rate: DEFAULT_TICK_RATE,
+            authority_mode: None,
             games: BTreeMap::new(),
             unused_by_dev: Vec::new(),
         }
@@ -197,8 +234,20 @@ struct GameEntry {
     module: Spanned<String>,
     players: Option<Spanned<String>>,
     authority_mode: Option<Spanned<String>>,
+    rated: Option<Spanned<String>>,
     options: Option<serde_json::Value>,
+    modes: Option<BTreeMap<String, Spanned<ModeEntry>>>,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModeEntry {
+    players: Option<Spanned<String>>,
+    authority_mode: Option<Spanned<String>>,
+    rated: Option<Spanned<String>>,
+}
+
+type Setting = Option<Spanned<String>>;
 
 struct Reader<'a> {
     file: &'a str,
@@ -245,11 +294,11 @@ impl Reader<'_> {
                 )?;
             }
             if let Some(mode) = game.authority_mode {
-                self.mode("game.authority_mode", &mode)?;
+                config.authority_mode = Some(self.mode("game.authority_mode", &mode)?);
             }
         }
         for (id, entry) in document.games.unwrap_or_default() {
-            let game = self.game(&id, &entry)?;
+            let game = self.game(&id, &entry, config.authority_mode.as_ref())?;
             config.games.insert(id, game);
         }
         Ok(config)
@@ -282,7 +331,12 @@ impl Reader<'_> {
         })
     }
 
-    fn game(&self, id: &str, entry: &Spanned<GameEntry>) -> Result<GameConfig, ConfigError> {
+    fn game(
+        &self,
+        id: &str,
+        entry: &Spanned<GameEntry>,
+        authority_mode: Option<&ModeSetting>,
+    ) -> Result<GameConfig, ConfigError> {
         let key = format!("games.{id}");
         if !is_game_id(id) {
             return Err(self.error(
@@ -305,21 +359,32 @@ impl Reader<'_> {
                 ),
             ));
         }
-        let players = match &game.players {
-            Some(players) => {
-                let max = gs_engine::manifest::MAX_SLOTS as u8;
-                Some(self.number(
-                    &format!("{key}.players"),
-                    players,
-                    1,
-                    max,
-                    "players from 1 to 64",
-                )?)
+        let default_mode = self.mode_config(
+            &key,
+            (&game.players, &game.authority_mode, &game.rated),
+            &ModeConfig {
+                authority_mode: authority_mode.cloned(),
+                ..ModeConfig::default()
+            },
+        )?;
+        let mut modes = BTreeMap::new();
+        for (name, mode) in game.modes.iter().flatten() {
+            let key = format!("{key}.modes.{name}");
+            if !is_game_id(name) || name == DEFAULT_MODE {
+                return Err(self.error(
+                    mode,
+                    &key,
+                    "expected a name of 1 to 32 characters from a-z, 0-9 and -, starting with a \
+                     letter, other than `default`, which is the game's own",
+                ));
             }
-            None => None,
-        };
-        if let Some(mode) = &game.authority_mode {
-            self.mode(&format!("{key}.authority_mode"), mode)?;
+            let ModeEntry {
+                players,
+                authority_mode,
+                rated,
+            } = &mode.value;
+            let mode = self.mode_config(&key, (players, authority_mode, rated), &default_mode)?;
+            modes.insert(name.clone(), mode);
         }
         let mut options = game
             .options
@@ -335,14 +400,55 @@ impl Reader<'_> {
         }
         Ok(GameConfig {
             module,
-            players,
+            default_mode,
+            modes,
             options,
         })
     }
 
-    fn mode(&self, key: &str, raw: &Spanned<String>) -> Result<AuthorityMode, ConfigError> {
+    /// One way to play a game, which is like another where it says nothing.
+    fn mode_config(
+        &self,
+        key: &str,
+        (players, authority_mode, rated): (&Setting, &Setting, &Setting),
+        otherwise: &ModeConfig,
+    ) -> Result<ModeConfig, ConfigError> {
+        let mut mode = otherwise.clone();
+        if let Some(players) = players {
+            let (key, max) = (
+                format!("{key}.players"),
+                gs_engine::manifest::MAX_SLOTS as u8,
+            );
+            mode.players = Some(self.number(&key, players, 1, max, "players from 1 to 64")?);
+        }
+        if let Some(authority_mode) = authority_mode {
+            let key = format!("{key}.authority_mode");
+            mode.authority_mode = Some(self.mode(&key, authority_mode)?);
+        }
+        if let Some(rated) = rated {
+            let key = format!("{key}.rated");
+            let text = self.text(&key, rated)?;
+            mode.rated = Some(text.parse().map_err(|_| {
+                self.error(
+                    rated,
+                    &key,
+                    format!("expected true or false, found `{text}`"),
+                )
+            })?);
+        }
+        Ok(mode)
+    }
+
+    fn mode(&self, key: &str, raw: &Spanned<String>) -> Result<ModeSetting, ConfigError> {
         let text = self.text(key, raw)?;
-        text.parse().map_err(|e: ModeError| self.error(raw, key, e))
+        let mode = text
+            .parse()
+            .map_err(|e: UnknownMode| self.error(raw, key, e))?;
+        let place = ConfigError {
+            message: key.to_owned(),
+            ..self.error(raw, key, "")
+        };
+        Ok(ModeSetting { mode, place })
     }
 
     fn number<T>(
@@ -455,6 +561,8 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
+/// The mode that every game has.
+pub(crate) const DEFAULT_MODE: &str = "default";
 const DEFAULT_HTTP_PORT: u16 = 8080;
 const DEFAULT_TICK_RATE: u32 = 60;
 /// A household or a classroom behind one address; a guesser of passwords gets 3,600 an hour.
@@ -502,7 +610,7 @@ mod tests {
             (livekit.host.as_str(), livekit.api_key.as_str()),
             ("https://example.test", "devkey")
         );
-        assert_eq!(config.games["arena"].players, Some(4));
+        assert_eq!(config.games["arena"].default_mode.players, Some(4));
         let options = &config.games["arena"].options;
         assert_eq!(
             (&options["match_seconds"], &options["motd"]),
@@ -555,20 +663,43 @@ mod tests {
     }
 
     #[test]
-    fn authority_modes_that_do_not_run_yet_are_refused() {
-        for mode in ["validated", "observer"] {
-            let error = parse(&format!("game:\n  authority_mode: {mode}\n")).unwrap_err();
-            assert!(
-                error.starts_with("config.yaml:2: game.authority_mode: "),
-                "{error}"
-            );
-            assert!(error.contains(mode) && error.contains("full"), "{error}");
-        }
-        assert!(
-            parse("game:\n  authority_mode: nonsense\n")
-                .unwrap_err()
-                .contains("nonsense")
+    fn an_authority_mode_is_chosen_for_all_games_for_one_and_for_one_of_its_modes() {
+        let config = parse(
+            "game:\n  authority_mode: observer\ngames:\n  a:\n    module: Cargo.toml\n  b:\n    \
+             module: Cargo.toml\n    authority_mode: full\n    players: 3\n    modes:\n      \
+             casual: {authority_mode: validated, rated: false}\n      crowd: {players: 8}\n",
+        )
+        .unwrap();
+        let chosen = |mode: &ModeConfig| mode.authority_mode.as_ref().map(|setting| setting.mode);
+        let (a, b) = (&config.games["a"], &config.games["b"]);
+        assert_eq!(chosen(&a.default_mode), Some(AuthorityMode::Observer));
+        assert_eq!(chosen(&b.default_mode), Some(AuthorityMode::Full));
+        let casual = &b.modes["casual"];
+        assert_eq!(chosen(casual), Some(AuthorityMode::Validated));
+        assert_eq!((casual.players, casual.rated), (Some(3), Some(false)));
+        let crowd = &b.modes["crowd"];
+        assert_eq!(chosen(crowd), Some(AuthorityMode::Full));
+        assert_eq!((crowd.players, crowd.rated), (Some(8), None));
+        let refused = casual.authority_mode.as_ref().unwrap().refuse("no");
+        assert_eq!(
+            refused.to_string(),
+            "config.yaml:11: games.b.modes.casual.authority_mode: no"
         );
+    }
+
+    #[test]
+    fn an_authority_mode_that_does_not_exist_is_refused_with_those_that_do() {
+        refused(
+            "game:\n  authority_mode: nonsense\n",
+            "config.yaml:2: game.authority_mode: there is no authority mode \"nonsense\"; use \
+             \"validated\", \"full\" or \"observer\"",
+        );
+        refused(
+            "games:\n  a:\n    module: Cargo.toml\n    rated: perhaps\n",
+            "config.yaml:4: games.a.rated: expected true or false, found `perhaps`",
+        );
+        let error = parse("games:\n  a:\n    module: Cargo.toml\n    modes: {default: {}}\n");
+        assert!(error.unwrap_err().contains("games.a.modes.default: "));
     }
 
     #[test]

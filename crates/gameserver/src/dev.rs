@@ -36,11 +36,8 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     make_private(&arguments.data_dir)?;
     let _lock = lock(&arguments.data_dir)?;
-    let catalog = Catalog::load(
-        sandbox(&config)?,
-        config.games.clone(),
-        games_folder(&arguments, &config)?,
-    );
+    let folder = games_folder(&arguments, &config)?;
+    let catalog = Catalog::load(sandbox(&config)?, &config, folder);
     let (catalog, watch) = catalog?;
     if catalog.len() == 0 {
         bail!(
@@ -144,7 +141,7 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
 
 /// Reads the games that a configuration names, as a start would.
 pub(crate) fn check_games(config: &Config) -> anyhow::Result<()> {
-    Catalog::load(sandbox(config)?, config.games.clone(), None).map(drop)
+    Catalog::load(sandbox(config)?, config, None).map(drop)
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {

@@ -103,28 +103,6 @@ pub enum WireError {
     Report,
 }
 
-/// Reads an `input` payload. Frames ascend by tick from 1; their data is not checked yet.
-pub fn decode_player_input(payload: &[u8]) -> Result<wire::PlayerInput, WireError> {
-    let input: wire::PlayerInput = decode(topic::INPUT, limits::INPUT_BYTES, payload)?;
-    check_version(topic::INPUT, input.version)?;
-    if input.frames.len() > limits::INPUT_FRAMES {
-        return Err(WireError::TooManyFrames {
-            found: input.frames.len(),
-        });
-    }
-    let mut before = 0;
-    for frame in &input.frames {
-        if frame.tick <= before {
-            return Err(WireError::NotAscending {
-                before,
-                found: frame.tick,
-            });
-        }
-        before = frame.tick;
-    }
-    Ok(input)
-}
-
 /// Reads a player's `events` payload.
 pub fn decode_client_event(payload: &[u8]) -> Result<ClientEvent, WireError> {
     let event: wire::ClientEvent = decode(topic::EVENTS, limits::EVENT_BYTES, payload)?;
@@ -199,6 +177,13 @@ pub fn decode_state_update(payload: &[u8]) -> Result<wire::StateUpdate, WireErro
 pub fn decode_player_state(payload: &[u8]) -> Result<wire::PlayerState, WireError> {
     let state: wire::PlayerState = decode(topic::STATE, limits::STATE_BYTES, payload)?;
     check_version(topic::STATE, state.version)?;
+    if state.data.len() > limits::PLAYER_STATE_BYTES {
+        return Err(WireError::TooLarge {
+            topic: topic::STATE,
+            bytes: state.data.len(),
+            limit: limits::PLAYER_STATE_BYTES,
+        });
+    }
     Ok(state)
 }
 
@@ -254,7 +239,7 @@ mod tests {
 
     use super::*;
     use crate::wire::InputFrame;
-    use crate::{encode_chat, encode_client_event, encode_player_input};
+    use crate::{decode_player_input, encode_chat, encode_client_event};
 
     fn input(ticks: &[u32]) -> Vec<u8> {
         let frames = ticks
@@ -270,43 +255,6 @@ mod tests {
             ..Default::default()
         };
         input.encode_to_vec()
-    }
-
-    #[test]
-    fn frames_ascend_from_one_and_are_few() {
-        assert_eq!(
-            decode_player_input(&input(&[1, 2, 9]))
-                .unwrap()
-                .frames
-                .len(),
-            3
-        );
-        assert_eq!(decode_player_input(&input(&[])).unwrap().frames.len(), 0);
-        let error = |ticks: &[u32]| decode_player_input(&input(ticks)).unwrap_err();
-        assert_eq!(
-            error(&[0]),
-            WireError::NotAscending {
-                before: 0,
-                found: 0
-            }
-        );
-        assert_eq!(
-            error(&[4, 4]),
-            WireError::NotAscending {
-                before: 4,
-                found: 4
-            }
-        );
-        assert_eq!(
-            error(&[4, 3]),
-            WireError::NotAscending {
-                before: 4,
-                found: 3
-            }
-        );
-        let many: Vec<u32> = (1..=17).collect();
-        assert_eq!(error(&many), WireError::TooManyFrames { found: 17 });
-        decode_player_input(&input(&many[..16])).unwrap();
     }
 
     #[test]
@@ -377,17 +325,37 @@ mod tests {
     #[test]
     fn what_a_client_encodes_is_read_back() {
         let mut buffer = vec![7; 3];
+        let difference = wire::Difference {
+            entity: 3,
+            kind: "player".to_owned(),
+            field: "x".to_owned(),
+            mine: -4,
+            theirs: 5,
+        };
+        let result = MatchResult {
+            outcome: gs_engine::simulation::Outcome::Finished,
+            slots: Vec::new(),
+        };
         for event in [
             ClientEvent::Hello { module: None },
+            ClientEvent::Hello {
+                module: Some(("ab".repeat(32), "1.2".to_owned())),
+            },
             ClientEvent::Leave,
             ClientEvent::Command(vec![3, 4]),
+            ClientEvent::Resync { mismatch: None },
+            ClientEvent::Resync {
+                mismatch: Some((30, u64::MAX)),
+            },
+            ClientEvent::Desync {
+                tick: 30,
+                differences: vec![difference; 16],
+            },
+            ClientEvent::Report(result),
         ] {
             encode_client_event(&event, &mut buffer).unwrap();
             assert_eq!(decode_client_event(&buffer).unwrap(), event);
         }
-        let sent = decode_player_input(&input(&[5, 6])).unwrap();
-        encode_player_input(&sent, &mut buffer).unwrap();
-        assert_eq!(decode_player_input(&buffer).unwrap(), sent);
         let sent = wire::ChatMessage {
             version: VERSION,
             text: "hi".into(),
@@ -420,8 +388,8 @@ mod tests {
 
     fn read_everything(bytes: &[u8]) {
         if let Ok(input) = decode_player_input(bytes) {
-            assert!(input.frames.len() <= limits::INPUT_FRAMES);
-            assert!(input.frames.is_sorted_by(|a, b| a.tick < b.tick));
+            assert!(input.frames().len() <= limits::INPUT_FRAMES);
+            assert!(input.frames().is_sorted_by(|a, b| a.tick < b.tick));
         }
         if let Ok(text) = decode_chat(bytes) {
             assert!(!text.is_empty() && text.len() <= limits::CHAT_TEXT_BYTES);
@@ -431,5 +399,6 @@ mod tests {
         let _ = decode_relayed_chat(bytes);
         let _ = decode_state_update(bytes);
         let _ = decode_server_event(bytes);
+        let _ = decode_player_state(bytes);
     }
 }

@@ -4,21 +4,24 @@
 //! - [`topic`], [`limits`]: what travels where, and how large it may be.
 //! - [`decode`]: bytes of a peer to checked messages. Nothing here panics on any bytes, and nothing
 //!   allocates more than a small multiple of a payload that is within its limit.
+//! - [`input`]: the same for input packets, without a copy.
 //! - [`encode`]: messages to bytes in a buffer that is used again and again.
 //! - [`convert`]: domain types to messages and back.
 
 pub mod convert;
 pub mod decode;
 pub mod encode;
+pub mod input;
 
 pub use decode::{
-    ClientEvent, WireError, decode_chat, decode_client_event, decode_player_input,
-    decode_player_state, decode_relayed_chat, decode_server_event, decode_state_update,
+    ClientEvent, WireError, decode_chat, decode_client_event, decode_player_state,
+    decode_relayed_chat, decode_server_event, decode_state_update,
 };
 pub use encode::{
     encode_chat, encode_client_event, encode_player_input, encode_player_state,
     encode_server_event, encode_state_bulk, encode_state_update,
 };
+pub use input::decode_player_input;
 
 /// The messages of `proto/gameserver.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

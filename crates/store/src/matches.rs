@@ -127,6 +127,10 @@ pub struct Match {
     pub teams: u8,
     /// The game's options, a JSON object.
     pub options: String,
+    /// How its authority shares the work with the players: `full`, `validated` or `observer`.
+    pub authority_mode: String,
+    /// Whether its scores count.
+    pub rated: bool,
     /// How far it has come.
     pub status: MatchStatus,
     /// Its players, ascending by slot, without gaps.
@@ -137,6 +141,8 @@ pub struct Match {
     pub outcome: Option<Outcome>,
     /// Why it failed or did not finish, for people.
     pub reason: Option<String>,
+    /// What else is known of how it ended, a JSON object.
+    pub details: Option<String>,
     /// The player who alone came first.
     pub winner: Option<Uuid>,
     /// How many ticks ran, where it ended.
@@ -211,6 +217,10 @@ pub struct NewMatch {
     pub teams: u8,
     /// The game's options, a JSON object.
     pub options: String,
+    /// How its authority shares the work with the players: `full`, `validated` or `observer`.
+    pub authority_mode: String,
+    /// Whether its scores count.
+    pub rated: bool,
     /// Who plays, 1–64.
     pub slots: Vec<NewSlot>,
     /// Now.
@@ -264,6 +274,8 @@ pub struct MatchOutcome {
     pub outcome: Outcome,
     /// Why it did not finish, for people.
     pub reason: Option<String>,
+    /// What else is known of how it ended, a JSON object.
+    pub details: Option<String>,
     /// One entry a slot that took part, no slot twice.
     pub slots: Vec<SlotOutcome>,
     /// When its first tick ran; none where none did.

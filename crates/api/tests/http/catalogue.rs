@@ -12,6 +12,11 @@ async fn the_games_are_listed_with_their_modules() {
     let arena = &games["games"][0];
     assert_eq!(arena["id"], "arena");
     assert_eq!(arena["modes"], json!(["default", "four"]));
+    assert_eq!(arena["authority_mode"], "validated");
+    assert_eq!(
+        arena["authority_modes"],
+        json!({"default": "validated", "four": "observer"})
+    );
     assert_eq!(arena["players"], json!({"min": 2, "max": 16}));
     assert_eq!(arena["manifest"]["name"], "arena");
     assert_eq!(arena["module"]["bytes"], MODULE.len());

@@ -354,6 +354,7 @@ async fn a_finished_match_is_in_the_history() {
     let outcome = MatchOutcome {
         outcome: Outcome::Finished,
         reason: None,
+        details: Some(r#"{"reports":[]}"#.to_owned()),
         slots: vec![slot(0, 2, 3), slot(1, 1, 7)],
         started_at: Some(started),
         ended_at: started + TimeDelta::seconds(5),
@@ -379,6 +380,10 @@ async fn a_finished_match_is_in_the_history() {
         (&json!(bob.id), &json!(300))
     );
     assert_eq!(one["players"][1]["placement"], 1);
+    assert_eq!(
+        (&one["authority_mode"], &one["rated"], &one["details"]),
+        (&json!("validated"), &json!(true), &json!({"reports": []}))
+    );
     assert_eq!(one["players"][0]["statistics"], json!({"tags": 3}));
     let path = format!("/players/{}/matches", ada.id);
     let list = world.get(&path, None).await.expect(StatusCode::OK);

@@ -373,10 +373,14 @@ impl GameCatalog for Catalog {
                 GameMode {
                     name: "default".to_owned(),
                     players: 2,
+                    authority_mode: "validated".to_owned(),
+                    rated: true,
                 },
                 GameMode {
                     name: "four".to_owned(),
                     players: 4,
+                    authority_mode: "observer".to_owned(),
+                    rated: false,
                 },
             ],
             module_sha256: SHA256.to_owned(),

@@ -18,6 +18,7 @@ pub(super) fn outcome(
             Outcome::Void => gs_store::Outcome::Void,
         },
         reason: result.reason.clone(),
+        details: None,
         slots: result.result.slots.iter().map(slot_outcome).collect(),
         started_at,
         ended_at,
@@ -34,6 +35,7 @@ pub(super) fn void(
     MatchOutcome {
         outcome: gs_store::Outcome::Void,
         reason: Some(reason.to_owned()),
+        details: None,
         slots: Vec::new(),
         started_at,
         ended_at,

@@ -110,10 +110,10 @@ impl<S: Simulation> Room<S> {
         }
         let since = now.saturating_duration_since(self.last_tick);
         let since = (since.as_secs_f64() * f64::from(self.tick_rate) * 256.0) as u32;
-        for frame in &input.frames {
+        for frame in input.frames() {
             match self
                 .pipeline
-                .handle_frame(slot as Slot, frame.tick, &frame.data, since)
+                .handle_frame(slot as Slot, frame.tick, frame.data, since)
             {
                 Ok(Admission::TooFar) => self.counters.frames_too_far += 1,
                 Ok(_) => {}

@@ -128,7 +128,7 @@ fn a_client_that_never_finishes_its_request_does_not_hold_up_the_end() {
 fn a_bad_configuration_stops_the_start_with_the_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.yaml");
-    std::fs::write(&file, "game:\n  authority_mode: validated\n").unwrap();
+    std::fs::write(&file, "game:\n  authority_mode: solo\n").unwrap();
     for command in [vec!["dev", "--config"], vec!["config", "check"]] {
         let mut arguments = command;
         arguments.push(file.to_str().unwrap());

@@ -26,8 +26,8 @@ impl Matches for EmbeddedStore {
         let players: Vec<String> = new.slots.iter().map(|s| s.player_id.to_string()).collect();
         let inserted = sqlx::query(
             "INSERT INTO matches (id, game_id, mode, room_id, module_sha256, teams, options,
-                 players, status, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'forming', ?) ON CONFLICT (room_id) DO NOTHING",
+                 authority_mode, rated, players, status, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'forming', ?) ON CONFLICT (room_id) DO NOTHING",
         )
         .bind(new.id.to_string())
         .bind(&new.game)
@@ -36,6 +36,8 @@ impl Matches for EmbeddedStore {
         .bind(&new.module_sha256)
         .bind(new.teams)
         .bind(&new.options)
+        .bind(&new.authority_mode)
+        .bind(new.rated)
         .bind(serde_json::Value::from(players).to_string())
         .bind(millis(new.created_at))
         .execute(&mut *tx)
@@ -256,13 +258,15 @@ impl Matches for EmbeddedStore {
         }
         store_slots(&mut tx, &stored, &outcome, now).await?;
         sqlx::query(
-            "UPDATE matches SET status = 'ended', outcome = ?, reason = ?, winner = ?, ticks = ?,
+            "UPDATE matches SET status = 'ended', outcome = ?, reason = ?, details = ?, winner = ?,
+                 ticks = ?,
                  started_at = coalesce(started_at, ?), ended_at = ?,
                  lease_expires_at = NULL, lease_holder = NULL
              WHERE id = ?",
         )
         .bind(outcome.outcome.as_str())
         .bind(&outcome.reason)
+        .bind(&outcome.details)
         .bind(winner(&stored, &outcome).map(|id| id.to_string()))
         .bind(outcome.ticks)
         .bind(outcome.started_at.map(millis))
@@ -365,7 +369,7 @@ fn winner(stored: &Match, outcome: &MatchOutcome) -> Option<Uuid> {
     (outcome.outcome != Outcome::Void).then_some(slot.player_id)
 }
 
-/// Stores how it ended for each slot, and its score.
+/// Stores how it ended for each slot, and its score where the match counts.
 async fn store_slots(
     tx: &mut Transaction<'_, Sqlite>,
     stored: &Match,
@@ -401,7 +405,7 @@ async fn store_slots(
         .bind(result.slot)
         .execute(&mut **tx)
         .await?;
-        if outcome.outcome == Outcome::Void {
+        if outcome.outcome == Outcome::Void || !stored.rated {
             continue;
         }
         sqlx::query(

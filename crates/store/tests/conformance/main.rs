@@ -107,7 +107,7 @@ async fn the_embedded_store_survives_a_restart_and_keeps_its_file_private() {
 }
 
 #[tokio::test]
-async fn the_embedded_store_keeps_one_score_a_player_and_none_of_a_void_match() {
+async fn the_embedded_store_keeps_one_score_a_player_and_none_of_what_does_not_count() {
     use gs_store::{EmbeddedStore, Matches as _, Outcome};
 
     let directory = tempfile::tempdir().unwrap();
@@ -128,6 +128,16 @@ async fn the_embedded_store_keeps_one_score_a_player_and_none_of_a_void_match() 
         .store_result(void, 1, result, world::at(9))
         .await
         .unwrap();
+    let unrated = world::running_unrated_match(&store, &players, 3).await;
+    let mut result = world::outcome(&[40, 50]);
+    result.details = Some(r#"{"reports":[]}"#.to_owned());
+    store
+        .store_result(unrated, 1, result, world::at(9))
+        .await
+        .unwrap();
+    let stored = store.match_by_id(unrated).await.unwrap().unwrap();
+    assert_eq!(stored.details.as_deref(), Some(r#"{"reports":[]}"#));
+    assert_eq!(stored.slots[0].result.as_ref().unwrap().score, 40);
     store.close().await;
 
     let file = directory.path().join("gameserver.db");

@@ -52,6 +52,10 @@ pub(crate) async fn forming_a_match_takes_all_tickets_or_none(store: SharedStore
         (new.id, MatchStatus::Forming, 0)
     );
     assert_eq!((formed.options, formed.teams), (new.options, 2));
+    assert_eq!(
+        (formed.authority_mode.as_str(), formed.rated),
+        ("validated", true)
+    );
     assert_eq!(formed.slots.len(), 1);
     assert_eq!(
         (formed.slots[0].player_id, formed.slots[0].slot),

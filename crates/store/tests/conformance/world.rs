@@ -74,6 +74,8 @@ pub(crate) fn new_match(room: &str, slots: &[(Uuid, Uuid)]) -> NewMatch {
         module_sha256: "00".repeat(32),
         teams: 2,
         options: r#"{"map":"plain"}"#.to_owned(),
+        authority_mode: "validated".to_owned(),
+        rated: true,
         slots: slots
             .iter()
             .enumerate()
@@ -93,11 +95,16 @@ pub(crate) async fn formed_match(
     players: &[Uuid],
     number: u32,
 ) -> (Uuid, Vec<Uuid>) {
+    form(store, players, number, true).await
+}
+
+async fn form(store: &dyn Store, players: &[Uuid], number: u32, rated: bool) -> (Uuid, Vec<Uuid>) {
     let mut slots = Vec::new();
     for &player in players {
         slots.push((enqueue(store, player, i64::from(number)).await, player));
     }
-    let new = new_match(&format!("arena-{number:08x}"), &slots);
+    let mut new = new_match(&format!("arena-{number:08x}"), &slots);
+    new.rated = rated;
     let id = new.id;
     assert_eq!(store.form_match(new).await.unwrap(), FormMatch::Formed);
     (id, slots.into_iter().map(|(ticket, _)| ticket).collect())
@@ -106,6 +113,20 @@ pub(crate) async fn formed_match(
 /// A match that holder `a` claimed under epoch 1 at second 2, readied and started.
 pub(crate) async fn running_match(store: &dyn Store, players: &[Uuid], number: u32) -> Uuid {
     let (id, _) = formed_match(store, players, number).await;
+    run(store, id).await
+}
+
+/// The same, for a match whose scores do not count.
+pub(crate) async fn running_unrated_match(
+    store: &dyn Store,
+    players: &[Uuid],
+    number: u32,
+) -> Uuid {
+    let (id, _) = form(store, players, number, false).await;
+    run(store, id).await
+}
+
+async fn run(store: &dyn Store, id: Uuid) -> Uuid {
     assert!(store.room_created(id, "RM_1").await.unwrap());
     let claim = store.claim_match("a", at(2), TTL).await.unwrap().unwrap();
     assert_eq!((claim.details.id, claim.epoch), (id, 1));
@@ -122,6 +143,7 @@ pub(crate) fn outcome(scores: &[i32]) -> MatchOutcome {
     MatchOutcome {
         outcome: Outcome::Finished,
         reason: None,
+        details: None,
         slots: scores
             .iter()
             .enumerate()
