@@ -441,7 +441,7 @@ impl<'a> SyncTest<'a> {
         Failure {
             seed: self.seed,
             tick,
-            fault,
+            fault: Box::new(fault),
         }
     }
 }
@@ -461,7 +461,7 @@ pub struct Failure {
     /// The tick, 0 before the first.
     pub tick: Tick,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: Box<Fault>,
 }
 
 /// What is wrong.
@@ -549,7 +549,7 @@ impl fmt::Display for Failure {
             "tick {} of the match with seed {}: ",
             self.tick, self.seed
         )?;
-        match &self.fault {
+        match &*self.fault {
             Fault::Simulation(error) => write!(f, "{error}"),
             Fault::State {
                 between,
@@ -595,7 +595,7 @@ fn failure(seed: u64, tick: Tick, error: SimulationError) -> Failure {
     Failure {
         seed,
         tick,
-        fault: Fault::Simulation(error),
+        fault: Box::new(Fault::Simulation(error)),
     }
 }
 

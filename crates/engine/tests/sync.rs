@@ -208,7 +208,7 @@ fn test_with(flaws: [Flaw; 2]) -> Result<Summary, Failure> {
 fn fault_of(flaw: Flaw) -> (u32, Fault, String) {
     let failure = test_with([flaw, flaw]).unwrap_err();
     let text = failure.to_string();
-    (failure.tick, failure.fault, text)
+    (failure.tick, *failure.fault, text)
 }
 
 #[test]
@@ -270,10 +270,10 @@ fn events_that_depend_on_more_than_the_state_are_found() {
 fn instances_that_go_their_own_ways_are_found_at_the_first_tick() {
     let failure = test_with([Flaw::OwnWays(0), Flaw::OwnWays(5)]).unwrap_err();
     assert_eq!(failure.tick, 77);
-    let Fault::State { between, .. } = failure.fault else {
+    let Fault::State { between, .. } = &*failure.fault else {
         panic!("{failure}");
     };
-    assert_eq!(between, Between::Peer("another".into()));
+    assert_eq!(*between, Between::Peer("another".into()));
 }
 
 #[test]
