@@ -92,6 +92,7 @@ mod native;
 mod net_values;
 mod options;
 mod reader;
+mod rewind;
 mod rng;
 mod state;
 #[cfg(not(target_arch = "wasm32"))]
@@ -105,6 +106,7 @@ pub use inputs::Inputs;
 pub use native::{Native, native};
 pub use options::{OptionError, OptionReader, OptionValue, Options};
 pub use reader::Reader;
+pub use rewind::{Blend, Rewind};
 pub use rng::Rng;
 pub use state::State;
 
@@ -117,8 +119,9 @@ pub use gs_engine::simulation::{
 /// Everything that a game usually needs: `use game_sdk::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Effects, Entities, Game, Input, Inputs, LeaderboardRule, LoadViewError, Message, Never,
-        Options, Outcome, Placed, Rng, Setup, Slot, Standing, State, Tick, Verdict, View, math,
+        Blend, Effects, Entities, Game, Input, Inputs, LeaderboardRule, LoadViewError, Message,
+        Never, Options, Outcome, Placed, Rewind, Rng, Setup, Slot, Standing, State, Tick, Verdict,
+        View, math,
     };
 }
 

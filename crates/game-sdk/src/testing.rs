@@ -3,7 +3,7 @@
 use gs_engine::Simulation;
 use gs_engine::simulation::{
     Effects, EventAudience, Happening, HappeningKind, InputStatus, LogLine, MatchConfig,
-    MatchResult, NetState, Slot, SlotInput, Tick, TickLog,
+    MatchResult, NetState, Slot, SlotInput, Tick, TickFraction, TickLog,
 };
 
 use crate::native::{Native, native, read_entity};
@@ -24,6 +24,8 @@ pub struct Match<G: Game> {
     players: u8,
     held: Vec<Option<G::Input>>,
     pressed: Vec<Option<G::Input>>,
+    /// How old the picture is that each player looks at.
+    lags: Vec<TickFraction>,
     happenings: Vec<Happening>,
     tick: Tick,
     events: Vec<(Tick, EventAudience, Vec<u8>)>,
@@ -73,6 +75,7 @@ impl<G: Game> Match<G> {
             players,
             held: Vec::new(),
             pressed: Vec::new(),
+            lags: Vec::new(),
             happenings: Vec::new(),
             tick: 0,
             events: Vec::new(),
@@ -122,6 +125,17 @@ impl<G: Game> Match<G> {
     /// A player's input from the next tick on.
     pub fn hold(&mut self, slot: Slot, input: G::Input) {
         self.set(slot, Some(input), None);
+    }
+
+    /// From the next tick on a player sees what was `milliseconds` ago, as on a slow line in
+    /// `full`. The host, and so this, lets nobody see what is older than 250 ms.
+    pub fn look_back(&mut self, slot: Slot, milliseconds: u32) {
+        let index = usize::from(slot);
+        if self.lags.len() <= index {
+            self.lags.resize(index + 1, 0);
+        }
+        let milliseconds = milliseconds.min(MAX_LOOK_BACK_MS);
+        self.lags[index] = milliseconds * G::TICK_RATE * 256 / 1000;
     }
 
     /// Runs some ticks, fewer where the match ends.
@@ -310,6 +324,7 @@ impl<G: Game> Match<G> {
         for index in 0..slots {
             let pressed = self.pressed.get_mut(index).and_then(Option::take);
             let input = pressed.or_else(|| self.held.get(index).cloned().flatten());
+            let lag = self.lags.get(index).copied().unwrap_or(0);
             log.inputs.push(match input {
                 None => SlotInput::default(),
                 Some(input) => {
@@ -317,7 +332,7 @@ impl<G: Game> Match<G> {
                     input.encode(&mut data);
                     SlotInput {
                         status: InputStatus::Fresh,
-                        view_tick: self.tick << 8,
+                        view_tick: (self.tick << 8).saturating_sub(lag),
                         data,
                     }
                 }
@@ -399,3 +414,6 @@ fn saved<G: Game>(simulation: &mut Native<G>) -> Vec<u8> {
 fn decode_event<G: Game>(data: &[u8]) -> G::Event {
     <G::Event as Message>::decode(&mut Reader::new(data)).expect("events follow their schema")
 }
+
+/// The host's bound on view ticks.
+const MAX_LOOK_BACK_MS: u32 = 250;
