@@ -3,8 +3,10 @@
 use game_sdk::prelude::*;
 
 use crate::Arena;
+use crate::lag;
 use crate::map::{HEIGHT, WALLS, WIDTH};
 use crate::motion::PLAYER_RADIUS;
+use crate::players::Player;
 use crate::schema::{Event, Stick, Thing};
 use crate::vector::Vector;
 
@@ -43,7 +45,8 @@ impl Bullet {
 }
 
 impl Arena {
-    pub(crate) fn shoot(&mut self, inputs: &Inputs<Stick>) {
+    pub(crate) fn shoot(&mut self, tick: Tick, inputs: &Inputs<Stick>, out: &mut Effects<Event>) {
+        let first = self.bullets.len();
         for player in self.players.iter_mut().filter(|player| player.is_in_play()) {
             let fires = inputs.get(player.slot).is_some_and(|stick| stick.fire);
             if !fires || player.reload > 0 || self.bullets.len() >= MAX_BULLETS {
@@ -74,19 +77,51 @@ impl Arena {
             });
             self.next_bullet = (self.next_bullet + 1) % BULLET_IDS;
         }
+        self.catch_up(first, tick, inputs, out);
+    }
+
+    /// Lets the bullets of this tick, from `first` on, fly through the time between what their
+    /// shooter saw and now, among players where they were seen. From then on they are in the
+    /// present like all others, and can be dodged.
+    fn catch_up(
+        &mut self,
+        first: usize,
+        tick: Tick,
+        inputs: &Inputs<Stick>,
+        out: &mut Effects<Event>,
+    ) {
+        let mut index = first;
+        while let Some(mut bullet) = self.bullets.get(index).cloned() {
+            let seen = inputs.view_tick(bullet.owner);
+            let flies = lag::moments(tick, seen).all(|moment| {
+                bullet.ticks_left = bullet.ticks_left.saturating_sub(1);
+                self.move_bullet(&mut bullet, |player| player.seen_at(moment), out)
+            });
+            if flies {
+                self.bullets[index] = bullet;
+                index += 1;
+            } else {
+                self.bullets.remove(index);
+            }
+        }
     }
 
     pub(crate) fn move_bullets(&mut self, out: &mut Effects<Event>) {
         let mut bullets = std::mem::take(&mut self.bullets);
         bullets.retain_mut(|bullet| {
             bullet.ticks_left = bullet.ticks_left.saturating_sub(1);
-            bullet.ticks_left > 0 && self.move_bullet(bullet, out)
+            bullet.ticks_left > 0 && self.move_bullet(bullet, |player| Some(player.at), out)
         });
         self.bullets = bullets;
     }
 
-    /// Answers whether the bullet flies on.
-    fn move_bullet(&mut self, bullet: &mut Bullet, out: &mut Effects<Event>) -> bool {
+    /// Moves a bullet for a tick among players where `place` says, and answers whether it flies on.
+    fn move_bullet(
+        &mut self,
+        bullet: &mut Bullet,
+        place: impl Fn(&Player) -> Option<Vector>,
+        out: &mut Effects<Event>,
+    ) -> bool {
         let way = Vector::from_angle(bullet.heading) * (SPEED * Arena::DT);
         let from = bullet.at;
         bullet.at = from + way;
@@ -95,7 +130,10 @@ impl Arena {
             .players
             .iter_mut()
             .filter(|player| player.slot != bullet.owner && player.is_in_play())
-            .filter_map(|player| Some((distance_to_player(from, way, player.at)?, player)))
+            .filter_map(|player| {
+                let distance = distance_to_player(from, way, place(player)?)?;
+                Some((distance, player))
+            })
             .filter(|(distance, _)| *distance <= wall)
             .reduce(|best, next| if next.0 < best.0 { next } else { best });
         let Some((_, player)) = struck else {

@@ -5,6 +5,7 @@
 //! in radians, 0 to the right and clockwise on the screen.
 
 mod bullets;
+mod lag;
 mod map;
 mod motion;
 mod pickups;
@@ -116,12 +117,13 @@ impl Game for Arena {
         self.bullets.retain(|bullet| bullet.owner != slot);
     }
 
-    fn step(&mut self, _tick: Tick, inputs: &Inputs<Stick>, out: &mut Effects<Event>) {
+    fn step(&mut self, tick: Tick, inputs: &Inputs<Stick>, out: &mut Effects<Event>) {
         for player in self.players.iter_mut().filter(|player| player.present) {
             player.tick(inputs.get(player.slot));
         }
         self.keep_players_apart();
-        self.shoot(inputs);
+        self.remember(tick);
+        self.shoot(tick, inputs, out);
         self.move_bullets(out);
         self.collect_pickups(out);
         for slot in self.players_to_respawn() {

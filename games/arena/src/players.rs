@@ -3,6 +3,7 @@
 use game_sdk::prelude::*;
 
 use crate::Arena;
+use crate::lag::Spot;
 use crate::map::SPAWNS;
 use crate::motion;
 use crate::schema::{Event, Stick, Thing};
@@ -41,6 +42,8 @@ pub struct Player {
     pub shots: u32,
     /// Bullets of its own that hit.
     pub hits: u32,
+    /// Where others have seen it.
+    pub(crate) trail: Rewind<Spot>,
 }
 
 impl Player {
@@ -61,6 +64,7 @@ impl Player {
             deaths: 0,
             shots: 0,
             hits: 0,
+            trail: Rewind::new(Arena::TICK_RATE),
         }
     }
 
