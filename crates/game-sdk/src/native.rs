@@ -13,7 +13,7 @@ use gs_engine::simulation::{
 
 use crate::inputs::Received;
 use crate::json::Json;
-use crate::manifest::manifest_of;
+use crate::manifest::{manifest_of, to_json};
 use crate::net_values::ColumnReader;
 use crate::{
     Effects, Entities, Game, Input, Inputs, LoadViewError, Message, OptionReader, Placed, Reader,
@@ -66,6 +66,11 @@ impl<G: Game> Native<G> {
     /// The state of the match, to arrange a test's scene.
     pub fn game_mut(&mut self) -> Option<&mut G> {
         self.running.as_mut().map(|running| &mut running.game)
+    }
+
+    /// The manifest as this game's module would write it, JSON.
+    pub fn manifest_json(&self) -> String {
+        to_json(&self.manifest)
     }
 
     /// Why the last call was refused; empty where it was not or there is nothing to say.
