@@ -8,8 +8,12 @@
 //! Where not everything fits a packet, what matters most goes first, and the view keeps the
 //! baseline's values for what was left out.
 
+mod cache;
+mod delta_writer;
 mod received;
 mod replicator;
+mod rows;
+mod viewer;
 
 pub use received::{Applied, ReceivedViews};
 pub use replicator::{Broadcast, Recipients, Replicator};

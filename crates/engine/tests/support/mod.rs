@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod world;
+
 use gs_engine::manifest::{
     Audience, EntityKind, Field, FieldKind, Interpolate, LeaderboardRule, Manifest, Message,
     NetField, NetFieldKind, Predict,

@@ -147,6 +147,12 @@ impl Statistics {
         }
     }
 
+    /// Whether it counts the columns of such a schema.
+    pub(crate) fn is_for(&self, schema: &Schema) -> bool {
+        let columns: usize = schema.kinds().iter().map(|kind| kind.columns().len()).sum();
+        self.entities.len() == schema.kinds().len() && self.columns.len() == columns
+    }
+
     /// Counts an entity, whose columns then come one by one.
     #[inline]
     pub(crate) fn add_entity(&mut self, kind: u8) -> usize {
