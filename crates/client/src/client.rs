@@ -27,7 +27,7 @@ use full::Full;
 use inputs::OwnInputs;
 use outgoing::Outbox;
 use session::Session;
-use validated::Validated;
+use validated::{Goal, Validated};
 
 /// A player's end of a match as a state machine without IO. `S` is the game's module.
 ///

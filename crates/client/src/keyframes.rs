@@ -47,8 +47,7 @@ impl Keyframes {
         hash: impl FnOnce(&[u8]) -> u64,
     ) -> Result<Option<Keyframe>, Unfit> {
         let total = chunk.total_bytes as usize;
-        let possible = chunk.tick > 0
-            && chunk.index < chunk.count
+        let possible = chunk.index < chunk.count
             && (1..=MAX_CHUNKS).contains(&chunk.count)
             && chunk.total_bytes <= max_bytes.min(MAX_SAVE_BYTES)
             && chunk.count as usize <= total.max(1)
@@ -56,7 +55,7 @@ impl Keyframes {
         if !possible {
             return Err(Unfit::Malformed);
         }
-        if chunk.tick < self.tick {
+        if chunk.tick < self.tick && !self.chunks.is_empty() {
             return Err(Unfit::Stale);
         }
         let same = chunk.tick == self.tick

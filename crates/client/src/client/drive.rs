@@ -8,7 +8,7 @@ use gs_engine::{AuthorityMode, Simulation, Tick};
 use gs_protocol::ClientEvent;
 
 use super::{
-    Client, Event, FIRST_ROUND_TRIP, Follow, MAX_FRAMES_AT_ONCE, MAX_MODULE_REQUESTS, Phase,
+    Client, Event, FIRST_ROUND_TRIP, Follow, Goal, MAX_FRAMES_AT_ONCE, MAX_MODULE_REQUESTS, Phase,
     RESYNC_EVERY, SILENCE, View,
 };
 
@@ -125,27 +125,29 @@ impl<S: Simulation> Client<S> {
         self.own.clear();
         self.due = self.due.end..self.due.end;
         self.shown.clear();
-        if let Follow::Validated(validated) = &mut self.follow {
-            validated.forget_inputs();
-        }
     }
 
-    /// The newest tick to run ahead to: that of the newest input, less the delay; `None` where
-    /// this client does not run ahead.
-    fn target(&self) -> Option<Tick> {
-        let ahead = self.config.prediction && self.makes_inputs() && self.line.input.started();
+    /// How far to simulate: to the tick of the newest input, less the delay.
+    fn goal(&self) -> Goal {
+        let runs = self.session.slot.is_some() && self.session.phase == Phase::Running;
+        if !self.config.prediction || !runs {
+            return Goal::Confirmed;
+        }
+        if !self.makes_inputs() || !self.line.input.started() {
+            return Goal::Hold;
+        }
         // What is due and was not asked for yet may still get its input.
         let newest = if self.due.is_empty() {
             self.due.end.saturating_sub(1)
         } else {
             self.due.start.saturating_sub(1)
         };
-        ahead.then(|| newest.saturating_sub(self.config.input_delay))
+        Goal::Ahead(newest.saturating_sub(self.config.input_delay))
     }
 
     /// Simulates what can be simulated, a bounded number of ticks.
     pub(super) fn simulate(&mut self) {
-        let target = self.target();
+        let goal = self.goal();
         let (Some(game), Some(simulation)) = (&self.game, &mut self.simulation) else {
             return;
         };
@@ -156,14 +158,15 @@ impl<S: Simulation> Client<S> {
                 simulation,
                 &self.own,
                 (self.session.slot, self.session.slots()),
-                target,
+                goal,
                 self.now,
                 &mut self.stats,
             ),
             Follow::Validated(validated) => validated.simulate(
                 game,
                 simulation,
-                target,
+                &self.own,
+                goal,
                 &mut self.line.playback,
                 self.now,
                 &mut self.stats,
@@ -172,7 +175,7 @@ impl<S: Simulation> Client<S> {
         if let Err(error) = outcome {
             self.handle_failure(&error);
         }
-        self.tell_effects();
+        self.tell();
     }
 
     /// The module failed: whatever its instance holds now cannot be relied on.
@@ -213,15 +216,18 @@ impl<S: Simulation> Client<S> {
         if self.session.phase != Phase::Running || self.game.is_none() {
             return;
         }
-        let has_module = self.simulation.is_some();
-        let mismatch = match &mut self.follow {
+        let server_tick = self.line.server_tick;
+        let (lost, mismatch) = match &mut self.follow {
             Follow::Nothing => return,
-            Follow::Full(full) if full.is_lost(self.now) => None,
-            Follow::Validated(validated) if validated.is_lost(self.now, has_module) => {
-                validated.mismatch()
-            }
-            _ => return,
+            Follow::Full(full) => (full.is_lost(self.now), None),
+            Follow::Validated(validated) => (
+                validated.is_lost(server_tick, self.now),
+                validated.mismatch(),
+            ),
         };
+        if !lost {
+            return;
+        }
         let asked = |at| self.now.saturating_sub(at) < RESYNC_EVERY;
         if self.line.resync_at.is_some_and(asked) {
             return;

@@ -10,7 +10,7 @@ use gs_engine::{AuthorityMode, Simulation, Slot, Tick};
 use gs_protocol::wire;
 
 use super::inputs::OwnInputs;
-use super::{Client, Follow, Game, MAX_PREDICTION, PlaybackClock, View};
+use super::{Client, Follow, Game, Goal, MAX_PREDICTION, PlaybackClock, View};
 use crate::smoothing::{Corrections, PredictedOnly};
 use crate::stats::Stats;
 
@@ -111,18 +111,19 @@ impl Full {
         simulation: &mut S,
         own: &OwnInputs,
         (slot, slots): (Option<Slot>, u8),
-        target: Option<Tick>,
+        goal: Goal,
         now: Duration,
         stats: &mut Stats,
     ) -> Result<(), SimulationError> {
         let wanted = !self.prediction.unsupported && game.layout.predicts(AuthorityMode::Full);
         let newest = self.views.newest();
-        let (Some(slot), Some(target), Some((base, view)), true) = (slot, target, newest, wanted)
+        let (Some(slot), Goal::Ahead(target), Some((base, view)), true) =
+            (slot, goal, newest, wanted)
         else {
             self.stop_predicting(stats);
             return Ok(());
         };
-        let target = target.min(base + MAX_PREDICTION);
+        let target = target.min(base.saturating_add(MAX_PREDICTION));
         if target <= base {
             self.stop_predicting(stats);
             return Ok(());
@@ -153,7 +154,8 @@ impl Full {
             tick += 1;
             prediction.write_log(tick, slot, slots, own);
             simulation.step(&prediction.log, &mut prediction.effects)?;
-            let rebased = prediction.base == base && had > base && tick == had;
+            // Only a prediction that started over comes to the tick where it was.
+            let rebased = tick == had;
             if tick == had || tick + 1 >= target {
                 std::mem::swap(&mut prediction.before, &mut prediction.after);
                 simulation.net_state(Some(slot), &mut prediction.after)?;

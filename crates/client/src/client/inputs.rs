@@ -88,6 +88,12 @@ impl OwnInputs {
         Some((&input.data, input.tick))
     }
 
+    /// The inputs of later ticks, ascending.
+    pub(super) fn after(&self, tick: Tick) -> impl Iterator<Item = (Tick, &[u8])> {
+        let later = self.inputs.iter().filter(move |input| input.tick > tick);
+        later.map(|input| (input.tick, input.data.as_slice()))
+    }
+
     /// Writes the frames of the next packet: the newest, and as many before it that the server has
     /// not used as fit.
     pub(super) fn frames(&self, frames: &mut Vec<wire::InputFrame>) {
