@@ -1,5 +1,6 @@
 //! A game's module, run by the browser, as a [`Simulation`].
 
+use gs_client::manifest_json::{self, ManifestJsonError};
 use gs_engine::abi::{self, ABI_VERSION, AbiError};
 use gs_engine::schema::ManifestError;
 use gs_engine::simulation::{Effects, MatchConfig, NetState, SimulationError, TickLog, Verdict};
@@ -53,18 +54,27 @@ pub struct ModuleSimulation {
 }
 
 impl ModuleSimulation {
-    /// Takes a module whose manifest is known already, from the match's welcome.
+    /// Takes a module that has just been instantiated.
     ///
     /// # Errors
-    /// Where the module speaks another version of the ABI, or the manifest breaks its bounds.
-    pub fn new(module: GameModule, manifest: Manifest) -> Result<Self, ModuleError> {
-        let schema = Schema::new(&manifest)?;
-        let version = module
-            .call("gs_abi_version", NO_ARGUMENT, None)
-            .map_err(|error| trapped(&module, "gs_abi_version", &error))?;
+    /// Where the module speaks another version of the ABI, or describes itself wrongly.
+    pub fn new(module: GameModule) -> Result<Self, ModuleError> {
+        let call = |name| {
+            let answer = module.call(name, NO_ARGUMENT, None);
+            answer.map_err(|error| trapped(&module, name, &error))
+        };
+        let version = call("gs_abi_version")?;
         if version != ABI_VERSION {
             return Err(ModuleError::Abi { found: version });
         }
+        let len = usize::try_from(call("gs_describe")?).unwrap_or(0);
+        let mut json = vec![0; len.min(MAX_MANIFEST_BYTES)];
+        module
+            .read(&mut json)
+            .map_err(|error| trapped(&module, "gs_describe", &error))?;
+        let json = String::from_utf8_lossy(&json);
+        let manifest = manifest_json::parse(&json, UNSAID_TICK_RATE)?;
+        let schema = Schema::new(&manifest)?;
         Ok(Self {
             module,
             manifest,
@@ -205,7 +215,10 @@ pub enum ModuleError {
         /// Its version.
         found: i32,
     },
-    /// The match's manifest breaks its bounds.
+    /// What it says of itself cannot be read.
+    #[error(transparent)]
+    Json(#[from] ManifestJsonError),
+    /// What it says of itself breaks the bounds.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// It failed at its first call.
@@ -256,6 +269,10 @@ fn unencodable(call: &'static str, error: &AbiError) -> SimulationError {
     }
 }
 
+/// As the authority bounds it: a manifest at every limit at once would take some 200 kB.
+const MAX_MANIFEST_BYTES: usize = 1 << 20;
+/// The match says which it is where the module does not.
+const UNSAID_TICK_RATE: u32 = 60;
 /// For exports that take no number.
 const NO_ARGUMENT: i32 = 0;
 /// A verdict is one byte, and then an input of at most 32 fields of 4 bytes or a reason.

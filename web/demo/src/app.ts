@@ -12,6 +12,7 @@ import {
 import { announce } from "./dom.js";
 import { readHistory } from "./history.js";
 import { type Invitation, inviteLink, newCode, readInvitation } from "./invite.js";
+import { cleanLine } from "./line-panel.js";
 import { PlayScreen } from "./play.js";
 import {
   type MenuChoice,
@@ -34,6 +35,7 @@ export class App {
   session: MatchSession | undefined;
   readonly #host: HTMLElement;
   readonly #sound = new Sound();
+  readonly #line = cleanLine();
   #games: readonly Game[] = [];
   #play: PlayScreen | undefined;
 
@@ -179,7 +181,7 @@ export class App {
       this.#ended(kept, session);
       return;
     }
-    this.#play = new PlayScreen(session, this.#sound, () => {
+    this.#play = new PlayScreen(session, this.#sound, this.#line, () => {
       forget();
       void session.leave().then(() => this.#menu(""));
     });

@@ -1,9 +1,8 @@
 import type { ChatLine } from "@gameserver/sdk";
 import { announce, el, setText } from "./dom.js";
-import { ArenaView } from "./games/arena.js";
-import { GenericView } from "./games/generic.js";
-import { TicTacToeView } from "./games/tic-tac-toe.js";
-import { type GameView, type PlaySession, type Stage, slotColor } from "./games/view.js";
+import { createView } from "./games/registry.js";
+import { type GameView, type PlaySession, slotColor } from "./games/view.js";
+import { LinePanel, type LineSettings } from "./line-panel.js";
 import type { Sound } from "./sound.js";
 
 /** A match on the screen: the game's picture, and chat, line and banner over it. */
@@ -11,6 +10,7 @@ export class PlayScreen {
   readonly root: HTMLElement;
   readonly #session: PlaySession;
   readonly #view: GameView;
+  readonly #line: LinePanel;
   readonly #corner = el("div", { class: "corner", "aria-hidden": "true" });
   readonly #banner = el("div", { class: "banner", role: "alert", hidden: true });
   readonly #lines = el("ul", { class: "chat-lines", "aria-label": "Chat" });
@@ -30,8 +30,9 @@ export class PlayScreen {
   #fps = 60;
   #cornerAtMs = 0;
 
-  constructor(session: PlaySession, sound: Sound, leave: () => void) {
+  constructor(session: PlaySession, sound: Sound, line: LineSettings, leave: () => void) {
     this.#session = session;
+    this.#line = new LinePanel(session, line);
     const host = el("div", { class: "stage" });
     const mute = el("button", {
       type: "button",
@@ -69,7 +70,8 @@ export class PlayScreen {
       { class: `screen match game-${session.game}` },
       host,
       this.#corner,
-      el("div", { class: "tools" }, talk, mute, quit),
+      el("div", { class: "tools" }, this.#line.button, talk, mute, quit),
+      this.#line.root,
       el("div", { class: "chat" }, this.#lines, this.#entry),
       this.#banner,
     );
@@ -78,16 +80,24 @@ export class PlayScreen {
     this.#stops.push(
       session.on("refused", ({ what, reason }) => this.#addNote(`${what}: ${reason}`)),
     );
+    this.#stops.push(
+      session.on("moduleFailed", (error) => this.#addNote(`no prediction here: ${error.message}`)),
+      session.on("desync", ({ tick }) => this.#addNote(`put right by the server at tick ${tick}`)),
+      session.on("mode", ({ mode, reason }) => this.#addNote(`from now on ${mode}: ${reason}`)),
+    );
     const { signal } = this.#abort;
     addEventListener(
       "keydown",
       (event) => {
-        if (event.key === "Enter" && document.activeElement !== this.#entry) {
-          const target = event.target as HTMLElement | null;
-          if (!target?.closest("button, input, a")) {
-            event.preventDefault();
-            this.#openChat();
-          }
+        const target = event.target as HTMLElement | null;
+        if (target?.closest("button, input, a") || event.repeat) {
+          return;
+        }
+        if (event.key === "Enter") {
+          event.preventDefault();
+          this.#openChat();
+        } else if (event.code === "KeyL" && !event.ctrlKey && !event.metaKey && !event.altKey) {
+          this.#line.toggle();
         }
       },
       { signal },
@@ -124,6 +134,7 @@ export class PlayScreen {
     this.#before = now;
     this.#fps += (1000 / Math.max(1, elapsed) - this.#fps) * 0.05;
     this.#view.frame(now, elapsed);
+    this.#line.frame(now);
     if (now - this.#cornerAtMs > CORNER_EVERY_MS) {
       this.#cornerAtMs = now;
       this.#updateCorner();
@@ -174,20 +185,6 @@ export class PlayScreen {
     }
     setTimeout(() => line.classList.add("old"), LINE_MS);
   }
-}
-
-function createView(stage: Stage): GameView {
-  const kinds = stage.session.manifest.entities;
-  const has = (kind: string, ...names: string[]) =>
-    kinds.some((k) => k.name === kind && names.every((n) => k.fields.some((f) => f.name === n)));
-  // By what the game shows, not by its name alone: another game may be called the same.
-  if (stage.session.game === "arena" && has("player", "x", "y", "aim", "health")) {
-    return new ArenaView(stage);
-  }
-  if (has("board", "cell_0", "cell_8") && has("turn", "slot")) {
-    return new TicTacToeView(stage);
-  }
-  return new GenericView(stage);
 }
 
 /** A tab that comes back has one long frame: nothing should fly off in it. */

@@ -1,7 +1,7 @@
 // Two people at the demo: pages of Chromium, each its own player.
 import { existsSync, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { MatchResult } from "@gameserver/sdk";
+import type { MatchResult, SessionStats } from "@gameserver/sdk";
 import {
   type Browser,
   type BrowserContext,
@@ -119,6 +119,17 @@ export class Player {
   /** The newest tick of which this page has state. */
   tick(): Promise<number> {
     return this.page.evaluate(() => window.gameserver.session?.stats.tick ?? 0);
+  }
+
+  /** How the line is, and the page's guesses. */
+  stats(): Promise<SessionStats> {
+    return this.page.evaluate(() => {
+      const { session } = window.gameserver;
+      if (session === undefined) {
+        throw new Error("there is no match");
+      }
+      return session.stats;
+    });
   }
 
   /** How the match ended, once that is in the store. */

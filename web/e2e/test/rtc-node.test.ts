@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Game, GameServer, type Match, memoryStore } from "@gameserver/sdk";
 import { dispose, Room, RoomEvent } from "@livekit/rtc-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ClientEventSchema, StateUpdateSchema } from "../../sdk/src/gen/gameserver_pb.js";
+import { ClientEventSchema, StateUpdateSchema } from "../../sdk/test/gen/gameserver_pb.js";
 import { Server, until } from "./server.js";
 
 let server: Server;

@@ -9,7 +9,8 @@ import { join, resolve } from "node:path";
 export const ROOT = resolve(import.meta.dirname, "../../..");
 /** The server's binary. */
 export const BIN = process.env.GAMESERVER_BIN ?? join(ROOT, "target/debug/gameserver");
-const GAMES = process.env.GAMESERVER_GAMES ?? join(ROOT, "target/games");
+/** The folder with the modules. */
+export const GAMES = process.env.GAMESERVER_GAMES ?? join(ROOT, "target/games");
 
 /** The module of a game that ships, as `cargo xtask game` built it. */
 export function moduleOf(game: string): string {
@@ -37,11 +38,12 @@ export class Server {
 
   /**
    * Serves tic-tac-toe, and the arena with these options: a match ends at the score or the time, and a
-   * quick one has so many players.
+   * quick one has so many players. The arena's authority is as the server chooses, or as given.
    */
   static async start(
     arena: { match_seconds: number; score_limit: number },
     players = 2,
+    mode?: "full" | "validated" | "observer",
   ): Promise<Server> {
     const dataDir = mkdtempSync(join(tmpdir(), "gameserver-e2e-"));
     const config = join(dataDir, "config.yaml");
@@ -53,6 +55,7 @@ export class Server {
         `    module: ${JSON.stringify(moduleOf("arena"))}`,
         `    options: ${JSON.stringify(arena)}`,
         `    players: ${players}`,
+        ...(mode === undefined ? [] : [`    authority_mode: ${mode}`]),
         "  tic-tac-toe:",
         `    module: ${JSON.stringify(moduleOf("tic-tac-toe"))}`,
         "",

@@ -11,17 +11,17 @@ try {
     ["generate", "--template", "buf.gen.yaml", "--output", fresh, "../../proto"],
     { stdio: "inherit" },
   );
-  const made = readdirSync(join(fresh, "src/gen")).sort();
-  const committed = readdirSync("src/gen").sort();
+  const made = readdirSync(join(fresh, "test/gen")).sort();
+  const committed = readdirSync("test/gen").sort();
   const stale = [...new Set([...made, ...committed])].filter(
     (name) =>
       !made.includes(name) ||
       !committed.includes(name) ||
-      readFileSync(join(fresh, "src/gen", name), "utf8") !==
-        readFileSync(join("src/gen", name), "utf8"),
+      readFileSync(join(fresh, "test/gen", name), "utf8") !==
+        readFileSync(join("test/gen", name), "utf8"),
   );
   if (stale.length > 0) {
-    console.error(`src/gen is stale (${stale.join(", ")}): run \`npm run gen\` and commit it.`);
+    console.error(`test/gen is stale (${stale.join(", ")}): run \`npm run gen\` and commit it.`);
     process.exitCode = 1;
   }
 } finally {

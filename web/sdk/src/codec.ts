@@ -9,6 +9,10 @@ export interface GameEvent {
   readonly fields: Readonly<Record<string, number | boolean | string>>;
   /** The tick in which it happened. */
   readonly tick: number;
+  /** This page guessed it, for sounds and sparks at once; it may turn out not to have happened. */
+  readonly predicted: boolean;
+  /** The server's word for what was told of as `predicted` before. */
+  readonly anticipated: boolean;
 }
 
 /**

@@ -1,5 +1,3 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { InputClock, PlaybackClock } from "./clock.js";
 import {
   decodeMessage,
   encodeInput,
@@ -7,31 +5,23 @@ import {
   type FieldInput,
   type GameEvent,
 } from "./codec.js";
-import {
-  ChatMessageSchema,
-  ClientEventSchema,
-  type MatchEnded,
-  Outcome,
-  Phase,
-  type Player,
-  PlayerInputSchema,
-  Presence,
-  type ServerEvent,
-  ServerEventSchema,
-  type StateUpdate,
-  StateUpdateSchema,
-  type Welcome,
-} from "./gen/gameserver_pb.js";
 import { type Manifest, parseManifest } from "./manifest.js";
-import { type Entity, World } from "./world.js";
+import type { ModuleInstance } from "./module.js";
+import { type Entity, ViewReader, type ViewTable } from "./view.js";
+import { clientMemory, MatchClient } from "./wasm.js";
 
 /** The identity of a room's authority; no player can take it. */
 export const AUTHORITY = "authority";
 
-/** A packet to publish to the authority. */
+/** Who has the last word on what happens in a match, and how the client follows it. */
+export type AuthorityMode = "full" | "validated" | "observer";
+
+/** A packet to publish. */
 export interface Transmit {
-  readonly topic: "input" | "events" | "chat";
+  readonly topic: "input" | "state" | "events" | "chat";
   readonly reliable: boolean;
+  /** To everyone in the room; otherwise to the authority alone. */
+  readonly everyone: boolean;
   readonly payload: Uint8Array;
 }
 
@@ -65,6 +55,17 @@ export interface MatchResult {
   readonly stored: boolean;
 }
 
+/** How a match ended, as this player saw it: for games whose authority only observes. */
+export interface Report {
+  readonly outcome: MatchResult["outcome"];
+  readonly slots: readonly {
+    readonly slot: number;
+    readonly placement: number;
+    readonly team?: number;
+    readonly score: number;
+  }[];
+}
+
 /** A line of chat, relayed by the authority. */
 export interface ChatLine {
   readonly slot: number;
@@ -73,163 +74,216 @@ export interface ChatLine {
   readonly sentAt: Date;
 }
 
+/** A value that this page's simulation came to, and the server's. */
+export interface Difference {
+  readonly entity: number;
+  readonly kind: string;
+  readonly field: string;
+  readonly mine: number;
+  readonly theirs: number;
+}
+
 /** What the match tells; {@link MatchCore.pollEvent} answers them in order. */
 export type CoreEvent =
   | { readonly type: "welcome" }
+  | { readonly type: "needModule"; readonly sha256: string }
   | { readonly type: "started"; readonly tick: number }
   | { readonly type: "player"; readonly player: MatchPlayer }
   | { readonly type: "event"; readonly event: GameEvent }
   | { readonly type: "result"; readonly result: MatchResult }
   | { readonly type: "refused"; readonly what: string; readonly reason: string }
-  | { readonly type: "chat"; readonly line: ChatLine };
+  | { readonly type: "chat"; readonly line: ChatLine }
+  | { readonly type: "mode"; readonly mode: AuthorityMode; readonly reason: string }
+  | {
+      readonly type: "desync";
+      readonly tick: number;
+      readonly differences: readonly Difference[];
+    }
+  | {
+      readonly type: "peer";
+      readonly slot: number;
+      readonly tick: number;
+      readonly data: Uint8Array;
+    };
 
-/** What was counted; all from the start of the session. */
+/** How the line is, and how well the client's guesses hold. Counts are from the start. */
+export interface CoreStats {
+  /** Round trip to the authority in ms, smoothed; `undefined` until measured. */
+  readonly roundTripMs: number | undefined;
+  /** Mean deviation of the arrival of states, in ticks. */
+  readonly jitterTicks: number;
+  /** How early inputs arrive before their tick, in ticks; `undefined` until reported. */
+  readonly marginTicks: number | undefined;
+  /** How early they should. */
+  readonly targetMarginTicks: number;
+  /** The newest tick that the server is known to have reached; 0: none. */
+  readonly serverTick: number;
+  /** The newest tick of which there is state: received, or in `validated` confirmed; 0: none. */
+  readonly tick: number;
+  /** The newest tick for which an input was made. */
+  readonly inputTick: number;
+  /** How far the simulation is ahead of `tick`. */
+  readonly predictedTicks: number;
+  /**
+   * When the authority last showed that it hears this player, in the caller's milliseconds; counts
+   * from the first state after a silence.
+   */
+  readonly answeredAtMs: number | undefined;
+  /** How old the server's state is that the picture rests on, in ms. */
+  readonly staleMs: number;
+  /** Frames that were drawn. */
+  readonly frames: number;
+  /** Inputs of which the effect was drawn. */
+  readonly inputsShown: number;
+  /** Frames that were drawn without the effect of an input that had been given. */
+  readonly inputFrames: number;
+  /** How often ticks were simulated again. */
+  readonly rollbacks: number;
+  readonly resimulatedTicks: number;
+  /** Predicted ticks that turned out otherwise. */
+  readonly mispredictedTicks: number;
+  /** Entities that could be seen to be moved because a guess was wrong. */
+  readonly corrections: number;
+  /** Confirmed ticks whose hash was the server's. */
+  readonly hashesMatched: number;
+  /** Confirmed ticks whose hash was not. */
+  readonly mismatches: number;
+  /** States of the server that were loaded whole. */
+  readonly keyframes: number;
+  /** How often the client asked for a state to start from. */
+  readonly resyncs: number;
+  readonly bytesUp: number;
+  readonly packetsUp: number;
+  readonly bytesDown: number;
+  readonly packetsDown: number;
+  readonly counters: Counters;
+}
+
+/** What became of packets. */
 export interface Counters {
-  /** State packets that were applied. */
-  states: number;
+  /** State packets that brought something new. */
+  readonly states: number;
   /** State packets that came too late or twice. */
-  stale: number;
+  readonly stale: number;
   /** Packets that could not be read. */
-  malformed: number;
+  readonly malformed: number;
+  /** Packets written against a state that is not held. */
+  readonly noBaseline: number;
   /** Packets of a topic that only the authority may send, from someone else. */
-  foreign: number;
+  readonly foreign: number;
   /** Packets of an earlier epoch. */
-  oldEpoch: number;
+  readonly oldEpoch: number;
   /** Gaps in the sequence of server events. */
-  gaps: number;
+  readonly gaps: number;
   /** Packets of a version that this client does not know. */
-  unknownVersion: number;
+  readonly unknownVersion: number;
+  /** What was not fetched in time. */
+  readonly dropped: number;
+}
+
+/** A line that is made worse on purpose, in both directions. */
+export interface Emulation {
+  /** Added to the round trip, in ms. */
+  readonly latencyMs?: number;
+  /** How much each direction varies, in ms. */
+  readonly jitterMs?: number;
+  /** Percent of the packets that are lost, in each direction. */
+  readonly lossPct?: number;
 }
 
 /** The fields of an input by name; asked for once a tick. */
 export type InputSource = (tick: number) => Readonly<Record<string, FieldInput>>;
 
+/** How a client starts. */
+export interface CoreOptions {
+  /** Whether to run ahead of the server with the game's module; it does by default. */
+  readonly prediction?: boolean;
+  /**
+   * Ticks by which own inputs show later than they could, 0 to 8: each takes one tick off what
+   * must be guessed of the others. 0 by default.
+   */
+  readonly inputDelay?: number;
+}
+
 /**
  * A player's end of a match without sockets or timers: packets go in with the time, packets and
- * events come out. {@link MatchSession} runs it over LiveKit.
+ * events come out. {@link MatchSession} runs it over LiveKit. It is `crates/client`, compiled to
+ * WebAssembly, with names in place of numbers.
  */
 export class MatchCore {
-  readonly counters: Counters = {
-    states: 0,
-    stale: 0,
-    malformed: 0,
-    foreign: 0,
-    oldEpoch: 0,
-    gaps: 0,
-    unknownVersion: 0,
-  };
   /** Asked once for each tick; `undefined`: only heartbeats are sent. */
   input: InputSource | undefined;
+  readonly #client: MatchClient;
+  readonly #memory: WebAssembly.Memory;
+  readonly #anticipated = new Anticipated();
+  #match: Match | undefined;
+  #reader: ViewReader | undefined;
+  #prediction: boolean;
+  #welcomeDue = false;
 
-  #manifest: Manifest | undefined;
-  #moduleSha256 = "";
-  #matchId = "";
-  #game = "";
-  #slot: number | undefined;
-  #phase = Phase.UNSPECIFIED;
-  #players = new Map<number, MatchPlayer>();
-  #result: MatchResult | undefined;
+  private constructor(memory: WebAssembly.Memory, options: CoreOptions) {
+    this.#memory = memory;
+    this.#prediction = options.prediction ?? true;
+    this.#client = new MatchClient(this.#prediction, options.inputDelay ?? 0);
+  }
 
-  #epoch = 0n;
-  #sequence = 0;
-  #helloAt: number | undefined;
-  #wantsWelcome = true;
-
-  #world: World | undefined;
-  #playback = new PlaybackClock(60);
-  #inputClock = new InputClock(60);
-  #frames: { tick: number; data: Uint8Array }[] = [];
-  #usedTick = 0;
-  #sentAt = Number.NEGATIVE_INFINITY;
-  #stateAt: number | undefined;
-  #heardAt: number | undefined;
-  #answeredAt: number | undefined;
-  #roundTrip: number | undefined;
-  #echo = -1;
-
-  #transmits: Transmit[] = [];
-  #events: CoreEvent[] = [];
+  /** Makes one, once the WebAssembly is there. */
+  static async create(options: CoreOptions = {}): Promise<MatchCore> {
+    return new MatchCore(await clientMemory(), options);
+  }
 
   /** The game's schemas; from the first welcome on. */
   get manifest(): Manifest | undefined {
-    return this.#manifest;
+    return this.#match?.manifest;
   }
   get matchId(): string {
-    return this.#matchId;
+    return this.#match?.matchId ?? "";
   }
   get game(): string {
-    return this.#game;
+    return this.#match?.game ?? "";
   }
-  /** Hash of the game module that the server runs, lower-case hex. */
+  /** Hash of the game module that the match runs on, lower-case hex. */
   get moduleSha256(): string {
-    return this.#moduleSha256;
+    return this.#client.moduleSha256;
+  }
+  /** How this client is served; `undefined` before the welcome. */
+  get mode(): AuthorityMode | undefined {
+    return this.#client.mode as AuthorityMode | undefined;
   }
   /** This player's slot; `undefined` before the welcome, and for a spectator. */
   get slot(): number | undefined {
-    return this.#slot;
+    return this.#client.slot;
   }
   get phase(): "joining" | "waiting" | "running" | "ended" {
-    switch (this.#phase) {
-      case Phase.WAITING:
-        return "waiting";
-      case Phase.RUNNING:
-        return "running";
-      case Phase.ENDED:
-        return "ended";
-      default:
-        return "joining";
-    }
+    return this.#client.phase as "joining" | "waiting" | "running" | "ended";
   }
   /** The players, ascending by slot. */
   get players(): MatchPlayer[] {
-    return [...this.#players.values()].sort((a, b) => a.slot - b.slot);
+    return this.#client.players() as MatchPlayer[];
   }
   get result(): MatchResult | undefined {
-    return this.#result;
+    return this.#client.result as MatchResult | undefined;
   }
-  get epoch(): bigint {
-    return this.#epoch;
+  get stats(): CoreStats {
+    return this.#client.stats() as CoreStats;
   }
-  /** The newest tick of which there is state; 0: none. */
-  get tick(): number {
-    return this.#world?.newestTick ?? 0;
+  /** Whether the client runs ahead of the server. */
+  get prediction(): boolean {
+    return this.#prediction;
   }
-  /** Round trip to the authority and back in ms, smoothed; `undefined` until measured. */
-  get roundTripMs(): number | undefined {
-    return this.#roundTrip;
-  }
-  /** How early inputs arrive before their tick, in ticks; `undefined` until reported. */
-  get marginTicks(): number | undefined {
-    return this.#inputClock.margin;
-  }
-  /** When the last state arrived, in the caller's milliseconds. */
-  get stateAtMs(): number | undefined {
-    return this.#stateAt;
-  }
-  /** When the authority was last heard, in the caller's milliseconds. */
-  get heardAtMs(): number | undefined {
-    return this.#heardAt;
-  }
-  /**
-   * When the authority last showed that it hears this player, in the caller's milliseconds; counts
-   * from the first state after a silence.
-   */
-  get answeredAtMs(): number | undefined {
-    return this.#answeredAt;
-  }
-  /** The entities' recent past, for {@link World.columns}; from the first welcome on. */
-  get world(): World | undefined {
-    return this.#world;
+  set prediction(on: boolean) {
+    this.#prediction = on;
+    this.#client.setPrediction(on);
   }
 
-  /** The transport is up (again): packets may have been lost on the way, so say hello. */
-  handleConnected(): void {
-    this.#askForWelcome();
-    // A match stands still while its authority is cut off as well: what was made meanwhile is for
-    // ticks that come much later, and would hold up what is made now.
-    this.#frames = [];
-    this.#playback.handleConnected();
-    this.#inputClock.handleConnected();
+  /** The transport is up, or up again: packets may have been lost on the way. */
+  handleConnected(nowMs: number): void {
+    this.#client.handleConnected(nowMs);
+  }
+
+  /** The transport is down. */
+  handleDisconnected(nowMs: number): void {
+    this.#client.handleDisconnected(nowMs);
   }
 
   /** A packet arrived; `identity` is the sender's as LiveKit vouches for it. */
@@ -237,55 +291,43 @@ export class MatchCore {
     identity: string | undefined,
     topic: string | undefined,
     payload: Uint8Array,
+    reliable: boolean,
     nowMs: number,
   ): void {
-    if (topic !== "state" && topic !== "events" && topic !== "chat") {
-      return;
-    }
-    // Any participant can publish on any topic to anyone: only the authority speaks for the match.
-    if (identity !== AUTHORITY) {
-      this.counters.foreign += 1;
-      return;
-    }
-    try {
-      if (topic === "state") {
-        this.#handleState(fromBinary(StateUpdateSchema, payload), nowMs);
-      } else if (topic === "events") {
-        this.#handleEvent(fromBinary(ServerEventSchema, payload), nowMs);
-      } else {
-        this.#handleChat(payload);
-      }
-    } catch {
-      this.counters.malformed += 1;
+    if (topic === "state" || topic === "events" || topic === "chat") {
+      this.#client.handlePacket(identity ?? "", topic, payload, reliable, nowMs);
     }
   }
 
-  /** Time has passed: makes the inputs and heartbeats that are due. Call it each half tick. */
+  /**
+   * The match's module, which the event `needModule` asked for.
+   *
+   * @throws where it cannot be run.
+   */
+  handleModule(module: ModuleInstance, nowMs: number): void {
+    this.#client.handleModule(module, nowMs);
+  }
+
+  /** Time has passed: asks for the inputs that are due. Call it each half tick and each frame. */
   handleTimeout(nowMs: number): void {
-    if (
-      this.#wantsWelcome &&
-      (this.#helloAt === undefined || nowMs - this.#helloAt >= HELLO_EVERY_MS)
-    ) {
-      this.#helloAt = nowMs;
-      this.#transmit(
-        "events",
-        true,
-        toBinary(
-          ClientEventSchema,
-          create(ClientEventSchema, {
-            version: VERSION,
-            body: { case: "hello", value: {} },
-          }),
-        ),
-      );
-    }
-    if (this.#manifest === undefined) {
+    this.#client.handleTimeout(nowMs);
+    const { input } = this;
+    const schema = this.#match?.manifest.input ?? [];
+    if (input === undefined || schema.length === 0) {
       return;
     }
-    const made = this.#makeFrames(nowMs);
-    if (made || nowMs - this.#sentAt >= HEARTBEAT_MS) {
-      this.#sendInput(nowMs);
+    for (let i = 0; i < MAX_INPUTS_AT_ONCE; i += 1) {
+      const tick = this.#client.pollInput(nowMs);
+      if (tick === 0) {
+        break;
+      }
+      this.#client.handleInput(tick, encodeInput(schema, input(tick)));
     }
+  }
+
+  /** When {@link handleTimeout} has something to do next, in the caller's milliseconds. */
+  get timeoutMs(): number | undefined {
+    return this.#client.pollTimeout();
   }
 
   /**
@@ -294,393 +336,201 @@ export class MatchCore {
    * @throws {RangeError} where the game has no such command, or before the welcome.
    */
   command(name: string, fields: Readonly<Record<string, FieldInput>> = {}): void {
-    if (this.#manifest === undefined) {
+    if (this.#match === undefined) {
       throw new RangeError("commands can be sent once the match has been joined");
     }
-    const data = encodeMessage(this.#manifest.commands, name, fields);
-    this.#transmit(
-      "events",
-      true,
-      toBinary(
-        ClientEventSchema,
-        create(ClientEventSchema, {
-          version: VERSION,
-          body: { case: "command", value: { data } },
-        }),
-      ),
-    );
+    this.#client.command(encodeMessage(this.#match.manifest.commands, name, fields));
   }
 
   /** Gives the match up. */
   leave(): void {
-    this.#transmit(
-      "events",
-      true,
-      toBinary(
-        ClientEventSchema,
-        create(ClientEventSchema, {
-          version: VERSION,
-          body: { case: "leave", value: {} },
-        }),
-      ),
-    );
+    this.#client.leave();
   }
 
   /** Says something; cut at 500 bytes. */
   chat(text: string): void {
-    const buffer = new Uint8Array(MAX_CHAT_BYTES);
-    const { read } = new TextEncoder().encodeInto(text, buffer);
-    this.#transmit(
-      "chat",
-      true,
-      toBinary(
-        ChatMessageSchema,
-        create(ChatMessageSchema, {
-          version: VERSION,
-          text: text.slice(0, read),
-        }),
-      ),
-    );
+    const { read } = new TextEncoder().encodeInto(text, new Uint8Array(MAX_CHAT_BYTES));
+    this.#client.chat(text.slice(0, read));
   }
 
-  /** The entities as they are to be drawn at `nowMs`. */
+  /**
+   * Shares state with the other players, in games whose authority only observes.
+   *
+   * @throws in other games, and for more than 900 bytes.
+   */
+  share(data: Uint8Array, nowMs: number): void {
+    this.#client.share(data, nowMs);
+  }
+
+  /**
+   * Tells how the match ended, in games whose authority only observes: what most players tell
+   * counts.
+   *
+   * @throws in other games.
+   */
+  report(report: Report): void {
+    const rows = report.slots.flatMap((s) => [s.slot, s.placement, s.team ?? -1, s.score]);
+    this.#client.report(OUTCOMES.indexOf(report.outcome), Int32Array.from(rows));
+  }
+
+  /** Makes the line worse; `undefined` takes it as it is. */
+  emulate(line: Emulation | undefined, seed: number): void {
+    const { latencyMs = 0, jitterMs = 0, lossPct = 0 } = line ?? {};
+    this.#client.emulate(latencyMs, jitterMs, lossPct / 100, seed);
+  }
+
+  /** The entities as they are to be drawn at `nowMs`, ascending by id. */
   view(nowMs: number): Entity[] {
-    const tick = this.viewTick(nowMs);
-    return tick === undefined ? [] : (this.#world?.view(tick) ?? []);
+    return this.#read(nowMs)?.entities() ?? [];
   }
 
-  /** The tick that is drawn at `nowMs`, fractional; `undefined` before the first state. */
-  viewTick(nowMs: number): number | undefined {
-    if (this.#world === undefined || !this.#playback.started) {
-      return undefined;
-    }
-    return Math.max(this.#world.oldestTick, this.#playback.advance(nowMs));
+  /** The same as {@link view} as numbers in memory, without an object an entity. */
+  viewTable(nowMs: number): ViewTable | undefined {
+    return this.#read(nowMs)?.table();
   }
 
   /** The next packet to publish. */
-  pollTransmit(): Transmit | undefined {
-    return this.#transmits.shift();
+  pollTransmit(nowMs: number): Transmit | undefined {
+    return this.#client.pollTransmit(nowMs) as Transmit | undefined;
   }
 
   /** The next thing that happened. */
   pollEvent(): CoreEvent | undefined {
-    return this.#events.shift();
-  }
-
-  #handleState(update: StateUpdate, nowMs: number): void {
-    if (update.version !== VERSION) {
-      this.counters.unknownVersion += 1;
-      return;
+    if (this.#welcomeDue && this.#readMatch()) {
+      this.#welcomeDue = false;
+      return { type: "welcome" };
     }
-    if (!this.#acceptEpoch(update.epoch)) {
-      return;
-    }
-    this.#heardAt = nowMs;
-    const world = this.#world;
-    if (world === undefined) {
-      return;
-    }
-    if (update.body.case === "snapshot") {
-      const { firstId, lastId, data } = update.body.value;
-      const outcome = world.apply(update.tick, firstId, lastId, data);
-      if (outcome === "malformed") {
-        this.counters.malformed += 1;
-        return;
+    for (;;) {
+      const event = this.#client.pollEvent() as RawEvent | undefined;
+      if (event === undefined) {
+        return undefined;
       }
-      if (outcome === "stale") {
-        this.counters.stale += 1;
-      } else {
-        this.counters.states += 1;
-        if (this.#stateAt === undefined || nowMs - this.#stateAt > SILENCE_MS) {
-          this.#answeredAt = nowMs;
-        }
-        this.#stateAt = nowMs;
-        this.#playback.handleState(update.tick, nowMs);
-      }
-    }
-    const mine = update.slots.find((status) => status.slot === this.#slot);
-    if (mine !== undefined) {
-      if (mine.inputTick > this.#usedTick) {
-        this.#usedTick = mine.inputTick;
-        this.#frames = this.#frames.filter((frame) => frame.tick > mine.inputTick);
-      }
-      // One packet is echoed until the next arrives: only the first echo of it is a measurement.
-      if (mine.echoMs !== this.#echo && mine.echoMs !== 0) {
-        this.#echo = mine.echoMs;
-        this.#answeredAt = nowMs;
-        const trip = ((nowMs >>> 0) - mine.echoMs - mine.echoAgeMs) | 0;
-        if (trip >= 0 && trip < MAX_ROUND_TRIP_MS) {
-          this.#roundTrip =
-            this.#roundTrip === undefined ? trip : this.#roundTrip + (trip - this.#roundTrip) * 0.1;
-        }
-        this.#inputClock.handleMargin(mine.inputTick, mine.margin / 256, nowMs);
+      const known = this.#readEvent(event);
+      if (known !== undefined) {
+        return known;
       }
     }
   }
 
-  #handleEvent(event: ServerEvent, nowMs: number): void {
-    if (event.version !== VERSION) {
-      this.counters.unknownVersion += 1;
-      return;
-    }
-    if (!this.#acceptEpoch(event.epoch)) {
-      return;
-    }
-    this.#heardAt = nowMs;
-    const body = event.body;
-    if (body.case === "welcome") {
-      this.#handleWelcome(body.value);
-      this.#sequence = event.sequence;
-      return;
-    }
-    if (this.#manifest === undefined || event.sequence <= this.#sequence) {
-      return;
-    }
-    if (event.sequence > this.#sequence + 1 && !this.#wantsWelcome) {
-      this.counters.gaps += 1;
-      this.#askForWelcome();
-    }
-    this.#sequence = event.sequence;
-    switch (body.case) {
-      case "started":
-        this.#phase = Phase.RUNNING;
-        this.#push({ type: "started", tick: body.value.tick });
-        break;
-      case "player":
-        if (body.value.player !== undefined) {
-          this.#push({ type: "player", player: this.#setPlayer(body.value.player) });
-        }
-        break;
-      case "game":
-        for (const bytes of body.value.events.slice(0, MAX_EVENTS)) {
-          const decoded = decodeMessage(this.#manifest.events, bytes);
-          if (decoded === undefined) {
-            this.counters.malformed += 1;
-          } else {
-            this.#push({ type: "event", event: { ...decoded, tick: body.value.tick } });
+  /** Gives its memory back; nothing may be called any more. */
+  free(): void {
+    this.#client.free();
+  }
+
+  #readEvent(event: RawEvent): CoreEvent | undefined {
+    switch (event.type) {
+      case "welcome":
+        // A manifest that found no room in the welcome comes with the module.
+        this.#welcomeDue = !this.#readMatch();
+        return this.#welcomeDue ? undefined : event;
+      case "game": {
+        const schema = this.#match?.manifest.events ?? [];
+        const decoded = decodeMessage(schema, event.data);
+        const { tick, predicted, data } = event;
+        return (
+          decoded && {
+            type: "event",
+            event: {
+              ...decoded,
+              tick,
+              predicted,
+              anticipated: this.#anticipated.handle(tick, data, predicted),
+            },
           }
-        }
-        break;
-      case "ended":
-        this.#handleEnded(body.value);
-        break;
-      case "refused":
-        this.#push({ type: "refused", what: body.value.what, reason: body.value.reason });
-        break;
+        );
+      }
+      case "chat": {
+        const { slot, username, text } = event;
+        return {
+          type: "chat",
+          line: { slot, username, text, sentAt: new Date(event.sentAtMs) },
+        };
+      }
       default:
-        break;
+        return event;
     }
   }
 
-  #handleWelcome(welcome: Welcome): void {
-    const manifest = parseManifest(welcome.manifest);
-    if (
-      this.#manifest === undefined ||
-      this.#moduleSha256 !== welcome.moduleSha256 ||
-      this.#matchId !== welcome.matchId
-    ) {
-      const rate = Math.min(MAX_TICK_RATE, welcome.tickRate || manifest.tickRate);
-      this.#manifest = { ...manifest, tickRate: rate };
-      this.#resetState();
-    }
-    this.#moduleSha256 = welcome.moduleSha256;
-    this.#matchId = welcome.matchId;
-    this.#game = welcome.game;
-    this.#slot = welcome.slot;
-    this.#phase = welcome.phase;
-    this.#wantsWelcome = false;
-    this.#players.clear();
-    for (const player of welcome.players.slice(0, MAX_SLOTS)) {
-      this.#setPlayer(player);
-    }
-    this.#push({ type: "welcome" });
-    if (welcome.ended !== undefined) {
-      this.#handleEnded(welcome.ended);
-    }
-  }
-
-  #handleEnded(ended: MatchEnded): void {
-    const first = this.#result === undefined || this.#result.stored !== ended.stored;
-    this.#phase = Phase.ENDED;
-    this.#frames = [];
-    this.#result = {
-      outcome:
-        ended.outcome === Outcome.FINISHED
-          ? "finished"
-          : ended.outcome === Outcome.VOID
-            ? "void"
-            : "abandoned",
-      reason: ended.reason,
-      slots: ended.slots.slice(0, MAX_SLOTS).map((slot) => ({
-        slot: slot.slot,
-        placement: slot.placement,
-        team: slot.team,
-        score: slot.score,
-        statistics: Object.fromEntries(slot.statistics.map((s) => [s.name, s.value])),
-      })),
-      stored: ended.stored,
-    };
-    if (first) {
-      this.#push({ type: "result", result: this.#result });
-    }
-  }
-
-  #handleChat(payload: Uint8Array): void {
-    const message = fromBinary(ChatMessageSchema, payload);
-    if (message.version !== VERSION) {
-      this.counters.unknownVersion += 1;
-      return;
-    }
-    this.#push({
-      type: "chat",
-      line: {
-        slot: message.slot,
-        username: message.username,
-        text: message.text.slice(0, MAX_CHAT_BYTES),
-        sentAt: new Date(Number(message.sentAtMs)),
-      },
-    });
-  }
-
-  #askForWelcome(): void {
-    this.#wantsWelcome = true;
-    this.#helloAt = undefined;
-  }
-
-  /** Whether a packet of this epoch counts. A higher one is another holder of the room. */
-  #acceptEpoch(epoch: bigint): boolean {
-    if (epoch < this.#epoch) {
-      this.counters.oldEpoch += 1;
+  /** Takes what the match is; whether that is known. */
+  #readMatch(): boolean {
+    const info = this.#client.matchInfo() as
+      | { matchId: string; game: string; manifest: unknown }
+      | undefined;
+    if (info === undefined) {
       return false;
     }
-    if (epoch > this.#epoch) {
-      const hadOne = this.#epoch !== 0n;
-      this.#epoch = epoch;
-      this.#sequence = 0;
-      if (hadOne) {
-        this.#resetState();
-        this.#askForWelcome();
-      }
+    const { moduleSha256 } = this.#client;
+    if (this.#match?.matchId !== info.matchId || this.#match.moduleSha256 !== moduleSha256) {
+      const manifest = parseManifest(info.manifest);
+      this.#match = { matchId: info.matchId, game: info.game, moduleSha256, manifest };
+      this.#reader = new ViewReader(this.#client, this.#memory, manifest);
     }
     return true;
   }
 
-  #resetState(): void {
-    if (this.#manifest === undefined) {
-      return;
-    }
-    this.#world = new World(this.#manifest);
-    this.#playback = new PlaybackClock(this.#manifest.tickRate);
-    this.#inputClock = new InputClock(this.#manifest.tickRate);
-    this.#frames = [];
-    this.#usedTick = 0;
-    this.#echo = -1;
-  }
-
-  #setPlayer(player: Player): MatchPlayer {
-    const known: MatchPlayer = {
-      slot: player.slot,
-      playerId: player.playerId,
-      username: player.username,
-      team: player.team,
-      presence: PRESENCE[player.presence] ?? "expected",
-    };
-    if (this.#players.has(player.slot) || this.#players.size < MAX_SLOTS) {
-      this.#players.set(player.slot, known);
-    }
-    return known;
-  }
-
-  /** Asks for the inputs that are due; whether there were any. */
-  #makeFrames(nowMs: number): boolean {
-    const manifest = this.#manifest;
-    if (
-      manifest === undefined ||
-      this.input === undefined ||
-      manifest.input.length === 0 ||
-      this.#slot === undefined ||
-      this.#phase !== Phase.RUNNING ||
-      !this.#playback.current ||
-      // A silent server has not moved on: inputs made now would be for ticks far ahead of it.
-      (this.#stateAt !== undefined && nowMs - this.#stateAt > SILENCE_MS)
-    ) {
-      return false;
-    }
-    const arriving = this.#playback.estimate(nowMs);
-    const due = this.#inputClock.due(arriving, this.#roundTrip ?? FIRST_ROUND_TRIP_MS, nowMs);
-    for (const tick of due) {
-      this.#frames.push({ tick, data: encodeInput(manifest.input, this.input(tick)) });
-    }
-    if (this.#frames.length > MAX_FRAMES) {
-      this.#frames.splice(0, this.#frames.length - MAX_FRAMES);
-    }
-    return due.length > 0;
-  }
-
-  #sendInput(nowMs: number): void {
-    this.#sentAt = nowMs;
-    let budget = MAX_INPUT_BYTES;
-    let first = this.#frames.length;
-    while (first > 0) {
-      budget -= this.#frames[first - 1].data.length + FRAME_OVERHEAD_BYTES;
-      if (budget < 0) {
-        break;
-      }
-      first -= 1;
-    }
-    const viewed = this.viewTick(nowMs);
-    this.#transmit(
-      "input",
-      false,
-      toBinary(
-        PlayerInputSchema,
-        create(PlayerInputSchema, {
-          version: VERSION,
-          frames: this.#frames.slice(first),
-          ackTick: this.tick,
-          viewTick: viewed === undefined ? 0 : Math.max(0, Math.round(viewed * 256)) >>> 0,
-          sentMs: nowMs >>> 0,
-        }),
-      ),
-    );
-  }
-
-  #transmit(topic: Transmit["topic"], reliable: boolean, payload: Uint8Array): void {
-    if (this.#transmits.length < MAX_QUEUE) {
-      this.#transmits.push({ topic, reliable, payload });
-    }
-  }
-
-  #push(event: CoreEvent): void {
-    if (this.#events.length < MAX_QUEUE) {
-      this.#events.push(event);
-    }
+  #read(nowMs: number): ViewReader | undefined {
+    this.#reader?.update(nowMs);
+    return this.#reader;
   }
 }
 
-const PRESENCE: Partial<Record<Presence, MatchPlayer["presence"]>> = {
-  [Presence.EXPECTED]: "expected",
-  [Presence.PRESENT]: "present",
-  [Presence.LOST]: "lost",
-  [Presence.GONE]: "gone",
-};
+/**
+ * Events that were told of as predicted. What the server confirms of them comes once more, and
+ * whoever has made the noise for it already should know.
+ */
+class Anticipated {
+  #events: { tick: number; key: string }[] = [];
 
-const VERSION = 1;
-/** Reliable, so once would do but for a room that the authority has yet to join. */
-const HELLO_EVERY_MS = 500;
-/** Presence comes from these: four in the second after which silence is noticed. */
-const HEARTBEAT_MS = 250;
-/** Of the wire contract: at most 16 frames and 1,000 bytes a packet. */
-const MAX_FRAMES = 16;
-const MAX_INPUT_BYTES = 1000 - 32;
-/** Tags, lengths and a five-byte tick of a frame. */
-const FRAME_OVERHEAD_BYTES = 11;
+  /** Whether a confirmed event was told of before. */
+  handle(tick: number, data: Uint8Array, predicted: boolean): boolean {
+    const key = data.join();
+    if (predicted) {
+      this.#events.push({ tick, key });
+      if (this.#events.length > MAX_ANTICIPATED) {
+        this.#events.shift();
+      }
+      return false;
+    }
+    // A guess may be off by a few ticks, as where a bullet meets somebody who went elsewhere.
+    const at = this.#events.findIndex(
+      (e) => e.key === key && Math.abs(e.tick - tick) <= ANTICIPATED_TICKS,
+    );
+    if (at >= 0) {
+      this.#events.splice(at, 1);
+    }
+    return at >= 0;
+  }
+}
+
+interface Match {
+  readonly matchId: string;
+  readonly game: string;
+  readonly moduleSha256: string;
+  readonly manifest: Manifest;
+}
+
+/** What the WebAssembly answers. */
+type RawEvent =
+  | Exclude<CoreEvent, { type: "event" | "chat" }>
+  | {
+      readonly type: "game";
+      readonly tick: number;
+      readonly data: Uint8Array;
+      readonly predicted: boolean;
+    }
+  | {
+      readonly type: "chat";
+      readonly slot: number;
+      readonly username: string;
+      readonly text: string;
+      readonly sentAtMs: number;
+    };
+
+const OUTCOMES: readonly MatchResult["outcome"][] = ["finished", "abandoned", "void"];
 const MAX_CHAT_BYTES = 500;
-const MAX_EVENTS = 256;
-const MAX_SLOTS = 64;
-const MAX_TICK_RATE = 120;
-/** What is not fetched within this many is lost: the caller drains after every call. */
-const MAX_QUEUE = 1024;
-const SILENCE_MS = 1000;
-const FIRST_ROUND_TRIP_MS = 80;
-const MAX_ROUND_TRIP_MS = 10_000;
+/** A page that slept catches up by jumping: more inputs at once could only be for the past. */
+const MAX_INPUTS_AT_ONCE = 32;
+/** Several seconds of a busy game. */
+const MAX_ANTICIPATED = 256;
+/** An eighth of a second at 60 Hz: two of the same kind are rarely that close. */
+const ANTICIPATED_TICKS = 8;

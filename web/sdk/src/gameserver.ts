@@ -1,7 +1,9 @@
 import { type Account, AccountSession, memoryStore, type SessionStore } from "./account.js";
 import { ApiError, type Fetch, type RequestOptions, request } from "./http.js";
-import { type JoinOptions, MatchSession, type RoomToken } from "./session.js";
+import { ModuleCache } from "./module.js";
+import { type JoinOptions, MatchSession, type RoomToken, type SessionApi } from "./session.js";
 import { type Match, Ticket, type TicketApi, type TicketStatus } from "./ticket.js";
+import { digest, loadClient } from "./wasm.js";
 
 /** How to reach a server. */
 export interface GameServerOptions {
@@ -77,6 +79,10 @@ export class GameServer {
   readonly #fetch: Fetch;
   readonly #base: string;
   readonly #session: AccountSession;
+  readonly #modules: ModuleCache;
+  readonly #rooms: SessionApi;
+  /** The games' modules, as they were last listed. */
+  #known: ReadonlyMap<string, string> = new Map();
 
   constructor(options: GameServerOptions = {}) {
     const page = typeof location === "undefined" ? undefined : location.origin;
@@ -92,6 +98,8 @@ export class GameServer {
       options.storage ?? tabStore(),
       options.now ?? Date.now,
     );
+    this.#modules = new ModuleCache(this.#fetch, this.#base, digest);
+    this.#rooms = { roomToken: (room) => this.roomToken(room), modules: this.#modules };
   }
 
   /** Who is signed in in this tab. */
@@ -121,7 +129,18 @@ export class GameServer {
   /** The games that the server serves. */
   async games(): Promise<Game[]> {
     const answer = await request<{ games: Game[] }>(this.#fetch, this.#base, "/games");
+    this.#known = new Map(answer.games.map((game) => [game.id, game.module.sha256]));
     return answer.games;
+  }
+
+  /**
+   * Loads what a match of this game takes, the client core and the game's module, so that it need
+   * not be waited for later; {@link queue} does so by itself for games that {@link games} listed.
+   * It never fails: what could not be had now is fetched when the match is joined.
+   */
+  async preload(game: string): Promise<void> {
+    const sha256 = this.#known.get(game);
+    await Promise.allSettled([loadClient(), sha256 && this.#modules.get(game, sha256)]);
   }
 
   /**
@@ -138,6 +157,8 @@ export class GameServer {
       attributes: options.attributes,
       latency_ms: options.latencyMs,
     };
+    // There is time for it while the match is being found.
+    void this.preload(options.game);
     try {
       return await this.#enqueue(body);
     } catch (error) {
@@ -228,8 +249,6 @@ export class GameServer {
   #authorized<T>(path: string, options: RequestOptions = {}): Promise<T> {
     return this.#session.authorized<T>(path, options);
   }
-
-  readonly #rooms = (room: string): Promise<RoomToken> => this.roomToken(room);
 }
 
 /** Storage may be forbidden altogether, and then already naming it throws. */

@@ -1,7 +1,5 @@
 export type { Account, SessionStore } from "./account.js";
 export { memoryStore } from "./account.js";
-export { BitReader } from "./bits.js";
-export { InputClock, PlaybackClock } from "./clock.js";
 export {
   decodeMessage,
   encodeInput,
@@ -11,13 +9,19 @@ export {
 } from "./codec.js";
 export {
   AUTHORITY,
+  type AuthorityMode,
   type ChatLine,
   type CoreEvent,
+  type CoreOptions,
+  type CoreStats,
   type Counters,
+  type Difference,
+  type Emulation,
   type InputSource,
   MatchCore,
   type MatchPlayer,
   type MatchResult,
+  type Report,
   type SlotOutcome,
   type Transmit,
 } from "./core.js";
@@ -40,6 +44,7 @@ export {
   type NetField,
   parseManifest,
 } from "./manifest.js";
+export { ModuleCache, ModuleError, ModuleInstance } from "./module.js";
 export {
   type CloseReason,
   isMatchOver,
@@ -51,14 +56,6 @@ export {
   type SessionStatus,
 } from "./session.js";
 export {
-  decodeSnapshot,
-  type FieldValue,
-  fieldValue,
-  fieldValues,
-  interpolateField,
-  type SnapshotEntity,
-} from "./snapshot.js";
-export {
   type Match,
   type MatchedPlayer,
   MatchmakingError,
@@ -66,4 +63,5 @@ export {
   type TicketStatus,
   type WaitOptions,
 } from "./ticket.js";
-export { type Applied, type Entity, World } from "./world.js";
+export type { Entity, FieldValue, ViewTable } from "./view.js";
+export { type ClientSource, loadClient, stateHash } from "./wasm.js";

@@ -1,21 +1,27 @@
-import { DisconnectReason, Room, RoomEvent } from "livekit-client";
+import { DataPacket_Kind, DisconnectReason, Room, RoomEvent } from "livekit-client";
 import type { FieldInput, GameEvent } from "./codec.js";
 import {
   AUTHORITY,
+  type AuthorityMode,
   type ChatLine,
-  type Counters,
+  type CoreOptions,
+  type CoreStats,
+  type Difference,
+  type Emulation,
   type InputSource,
   MatchCore,
   type MatchPlayer,
   type MatchResult,
+  type Report,
   type Transmit,
 } from "./core.js";
 import { Emitter } from "./emitter.js";
 import { ApiError } from "./http.js";
 import type { Manifest } from "./manifest.js";
+import { type ModuleCache, ModuleInstance } from "./module.js";
 import type { Match } from "./ticket.js";
 import { startTimer, type Timer } from "./timer.js";
-import type { Entity, World } from "./world.js";
+import type { Entity, ViewTable } from "./view.js";
 
 /** What `GET /auth/token` answers, as far as a session needs it. */
 export interface RoomToken {
@@ -24,7 +30,7 @@ export interface RoomToken {
 }
 
 /** How to join. */
-export interface JoinOptions {
+export interface JoinOptions extends CoreOptions {
   /** Gives up joining. */
   readonly signal?: AbortSignal;
 }
@@ -53,33 +59,43 @@ export interface SessionEvents {
   welcome: undefined;
   started: { readonly tick: number };
   player: MatchPlayer;
-  /** An event of the game. */
+  /**
+   * An event of the game. One that this page predicted comes at once, with `predicted`; whatever
+   * the server confirms comes without, and with `anticipated` where it was predicted before.
+   */
   event: GameEvent;
   /** The end; again with `stored` once the result is in the store. */
   result: MatchResult;
   refused: { readonly what: string; readonly reason: string };
   chat: ChatLine;
+  /** From now on this player is served in another mode. */
+  mode: { readonly mode: AuthorityMode; readonly reason: string };
+  /** This page's simulation came to another state than the server's; it goes on from the server's. */
+  desync: { readonly tick: number; readonly differences: readonly Difference[] };
+  /** What another player shared, in games whose authority only observes. */
+  peer: { readonly slot: number; readonly tick: number; readonly data: Uint8Array };
+  /** The game's module cannot be run here, and so nothing be predicted. */
+  moduleFailed: Error;
 }
 
-/** How the line is, for a corner of the screen. */
-export interface SessionStats {
-  /** Round trip to the authority in ms; `undefined` until measured. */
-  readonly roundTripMs: number | undefined;
-  /** How early inputs arrive before their tick, in ticks. */
-  readonly marginTicks: number | undefined;
-  /** The newest tick of which there is state. */
-  readonly tick: number;
-  /** Milliseconds since the last state; `undefined` before the first. */
+/** How the line is, and how well the guesses hold. */
+export interface SessionStats extends CoreStats {
+  /** Milliseconds since the authority's last state; `undefined` before the first. */
   readonly packetAgeMs: number | undefined;
-  readonly counters: Readonly<Counters>;
+}
+
+/** What a session needs of the API. */
+export interface SessionApi {
+  roomToken(room: string): Promise<RoomToken>;
+  readonly modules: ModuleCache;
 }
 
 /** One match over LiveKit: sends inputs each tick, answers the entities to draw. */
 export class MatchSession extends Emitter<SessionEvents> {
   /** The match that was joined. */
   readonly match: Match;
-  readonly #core = new MatchCore();
-  readonly #fetchToken: (room: string) => Promise<RoomToken>;
+  readonly #core: MatchCore;
+  readonly #api: SessionApi;
   #room: Room | undefined;
   #timer: Timer | undefined;
   #status: SessionStatus = "connecting";
@@ -88,21 +104,27 @@ export class MatchSession extends Emitter<SessionEvents> {
   /** Lossy packets that the connection has taken and not let go; each connection has its own. */
   #lossy = { inFlight: 0 };
   #reconnecting = false;
+  /** When the authority was last heard, in any way. */
+  #heardAt: number | undefined;
+  /** When its last state came. */
+  #stateAt: number | undefined;
+  #pumpedAt = performance.now();
 
-  private constructor(match: Match, fetchToken: (room: string) => Promise<RoomToken>) {
+  private constructor(match: Match, api: SessionApi, core: MatchCore) {
     super();
     this.match = match;
-    this.#fetchToken = fetchToken;
+    this.#api = api;
+    this.#core = core;
   }
 
   /** @internal See {@link GameServer.join}. */
   static async join(
     match: Match,
     access: RoomToken,
-    fetchToken: (room: string) => Promise<RoomToken>,
+    api: SessionApi,
     options: JoinOptions,
   ): Promise<MatchSession> {
-    const session = new MatchSession(match, fetchToken);
+    const session = new MatchSession(match, api, await MatchCore.create(options));
     try {
       await session.#start(access, options.signal);
       return session;
@@ -149,19 +171,23 @@ export class MatchSession extends Emitter<SessionEvents> {
   get result(): MatchResult | undefined {
     return this.#core.result;
   }
+  /** In which mode this player is served. */
+  get mode(): AuthorityMode | undefined {
+    return this.#core.mode;
+  }
   get stats(): SessionStats {
-    const at = this.#core.stateAtMs;
+    const at = this.#stateAt;
     return {
-      roundTripMs: this.#core.roundTripMs,
-      marginTicks: this.#core.marginTicks,
-      tick: this.#core.tick,
+      ...this.#core.stats,
       packetAgeMs: at === undefined ? undefined : Math.max(0, performance.now() - at),
-      counters: this.#core.counters,
     };
   }
-  /** The entities' recent past; {@link World.columns} reads them without an object a field. */
-  get world(): World | undefined {
-    return this.#core.world;
+  /** Whether this page runs ahead of the server with the game's module. */
+  get prediction(): boolean {
+    return this.#core.prediction;
+  }
+  set prediction(on: boolean) {
+    this.#core.prediction = on;
   }
   /** LiveKit's room, for voice and video; replaced by a reconnect. */
   get room(): Room | undefined {
@@ -173,9 +199,48 @@ export class MatchSession extends Emitter<SessionEvents> {
     this.#core.input = source;
   }
 
-  /** The entities as they are to be drawn at `nowMs` of `performance.now()`. */
+  /**
+   * The entities as they are to be drawn at `nowMs` of `performance.now()`. The input that is due
+   * is asked for first, so that what was just pressed shows in this very picture.
+   */
   view(nowMs: number = performance.now()): Entity[] {
+    this.#pump(nowMs);
     return this.#core.view(nowMs);
+  }
+
+  /** The same as {@link view}, as columns of numbers: for games with hundreds of entities. */
+  viewTable(nowMs: number = performance.now()): ViewTable | undefined {
+    this.#pump(nowMs);
+    return this.#core.viewTable(nowMs);
+  }
+
+  /**
+   * Makes the line worse on purpose, to feel and to test what comes of it; `undefined` takes it as
+   * it is. `seed` makes losses repeatable.
+   */
+  emulate(line: Emulation | undefined, seed = Math.floor(Math.random() * 0x4000_0000)): void {
+    this.#core.emulate(line, seed);
+  }
+
+  /**
+   * Shares state with the other players, who hear `peer`, in games whose authority only observes.
+   *
+   * @throws in other games, and for more than 900 bytes.
+   */
+  share(data: Uint8Array): void {
+    this.#core.share(data, performance.now());
+    this.#drain();
+  }
+
+  /**
+   * Tells how the match ended, in games whose authority only observes: what most players tell
+   * counts.
+   *
+   * @throws in other games.
+   */
+  report(report: Report): void {
+    this.#core.report(report);
+    this.#drain();
   }
 
   /**
@@ -248,12 +313,11 @@ export class MatchSession extends Emitter<SessionEvents> {
     const room = new Room({ adaptiveStream: false, dynacast: false });
     this.#room = room;
     room
-      .on(RoomEvent.DataReceived, (payload, participant, _kind, topic, _encryption, identity) => {
-        if (this.#room !== room) {
-          return;
+      .on(RoomEvent.DataReceived, (payload, participant, kind, topic, _encryption, identity) => {
+        if (this.#room === room) {
+          const reliable = kind === DataPacket_Kind.RELIABLE;
+          this.#handleData(identity ?? participant?.identity, topic, payload, reliable);
         }
-        this.#core.handleData(identity ?? participant?.identity, topic, payload, performance.now());
-        this.#deliver();
       })
       .on(RoomEvent.Reconnecting, () => {
         if (this.#room === room) {
@@ -282,8 +346,23 @@ export class MatchSession extends Emitter<SessionEvents> {
     this.#connectedAt = performance.now();
     // What the old connection still holds may never be let go.
     this.#lossy = { inFlight: 0 };
-    this.#core.handleConnected();
+    this.#core.handleConnected(this.#connectedAt);
     this.#setStatus("connected");
+  }
+
+  #handleData(
+    identity: string | undefined,
+    topic: string | undefined,
+    payload: Uint8Array,
+    reliable: boolean,
+  ): void {
+    const now = performance.now();
+    if (identity === AUTHORITY) {
+      this.#heardAt = now;
+      this.#stateAt = topic === "state" ? now : this.#stateAt;
+    }
+    this.#core.handleData(identity, topic, payload, reliable, now);
+    this.#deliver();
   }
 
   #handleDisconnected(reason: DisconnectReason | undefined): void {
@@ -307,11 +386,24 @@ export class MatchSession extends Emitter<SessionEvents> {
 
   #handleTimeout(): void {
     const now = performance.now();
-    this.#core.handleTimeout(now);
-    this.#drain();
+    // A page that slept has packets waiting behind this timer: only from now on it listens.
+    if (now - this.#pumpedAt > SLEPT_MS) {
+      this.#connectedAt = now;
+    }
+    this.#pump(now);
     if (this.#status !== "connecting" && this.#isCut(now)) {
       void this.#reconnect();
     }
+  }
+
+  /** Makes the inputs that are due, sends what is to be sent, tells what happened. */
+  #pump(now: number): void {
+    this.#pumpedAt = Math.max(this.#pumpedAt, now);
+    if (this.#closed === undefined) {
+      this.#core.handleTimeout(now);
+      this.#drain();
+    }
+    this.#deliver();
   }
 
   /**
@@ -323,18 +415,42 @@ export class MatchSession extends Emitter<SessionEvents> {
     const { phase, slot } = this.#core;
     const silent = (since: number | undefined) =>
       now - Math.max(since ?? 0, this.#connectedAt) > SILENCE_MS;
-    if ((phase === "running" || phase === "joining") && silent(this.#core.heardAtMs)) {
+    if ((phase === "running" || phase === "joining") && silent(this.#heardAt)) {
       return true;
     }
     // A line can be open in one direction only: states come, and no input arrives.
     const mine = this.#core.players.find((player) => player.slot === slot);
+    const { answeredAtMs } = this.#core.stats;
     return (
       phase === "running" &&
       mine !== undefined &&
       mine.presence !== "gone" &&
-      this.#core.answeredAtMs !== undefined &&
-      silent(this.#core.answeredAtMs)
+      answeredAtMs !== undefined &&
+      silent(answeredAtMs)
     );
+  }
+
+  /** Fetches, compiles and starts the game's module for the client core. */
+  async #provideModule(sha256: string): Promise<void> {
+    for (let attempt = 0; this.#closed === undefined; attempt += 1) {
+      try {
+        const module = await this.#api.modules.get(this.match.game, sha256);
+        const instance = await ModuleInstance.create(module);
+        // A match that was joined anew may run on another one by now.
+        if (this.#closed === undefined && this.#core.moduleSha256 === sha256) {
+          this.#core.handleModule(instance, performance.now());
+          this.#deliver();
+        }
+        return;
+      } catch (error) {
+        const passing = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+        if (!passing || attempt >= MODULE_ATTEMPTS) {
+          this.emit("moduleFailed", error instanceof Error ? error : new Error(String(error)));
+          return;
+        }
+        await pause(FIRST_BACKOFF_MS * 2 ** attempt);
+      }
+    }
   }
 
   /** Connects afresh until it works, the room is over, or too long has passed. */
@@ -346,11 +462,12 @@ export class MatchSession extends Emitter<SessionEvents> {
     this.#setStatus("reconnecting");
     const old = this.#room;
     this.#room = undefined;
+    this.#core.handleDisconnected(performance.now());
     void old?.disconnect().catch(() => {});
     const started = performance.now();
     for (let attempt = 0; this.#closed === undefined; attempt += 1) {
       try {
-        await this.#connect(await this.#fetchToken(this.match.room));
+        await this.#connect(await this.#api.roomToken(this.match.room));
         break;
       } catch (error) {
         if (isMatchOver(error)) {
@@ -358,9 +475,7 @@ export class MatchSession extends Emitter<SessionEvents> {
         } else if (performance.now() - started > GIVE_UP_MS) {
           this.#close("lost");
         } else {
-          await new Promise((resolve) =>
-            setTimeout(resolve, Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** attempt)),
-          );
+          await pause(Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** attempt));
         }
       }
     }
@@ -387,7 +502,8 @@ export class MatchSession extends Emitter<SessionEvents> {
 
   #drain(): Promise<void>[] {
     const sent: Promise<void>[] = [];
-    for (let next = this.#core.pollTransmit(); next; next = this.#core.pollTransmit()) {
+    const now = performance.now();
+    for (let next = this.#core.pollTransmit(now); next; next = this.#core.pollTransmit(now)) {
       sent.push(this.#publish(next));
     }
     return sent;
@@ -411,7 +527,7 @@ export class MatchSession extends Emitter<SessionEvents> {
       await room.localParticipant.publishData(packet.payload as Uint8Array<ArrayBuffer>, {
         topic: packet.topic,
         reliable: packet.reliable,
-        destinationIdentities: [AUTHORITY],
+        ...(packet.everyone ? {} : { destinationIdentities: [AUTHORITY] }),
       });
     } catch {
       // The room tells of a broken connection itself; hello and inputs are repeated.
@@ -444,6 +560,18 @@ export class MatchSession extends Emitter<SessionEvents> {
         case "chat":
           this.emit("chat", next.line);
           break;
+        case "needModule":
+          void this.#provideModule(next.sha256);
+          break;
+        case "mode":
+          this.emit("mode", { mode: next.mode, reason: next.reason });
+          break;
+        case "desync":
+          this.emit("desync", { tick: next.tick, differences: next.differences });
+          break;
+        case "peer":
+          this.emit("peer", { slot: next.slot, tick: next.tick, data: next.data });
+          break;
       }
     }
   }
@@ -454,6 +582,10 @@ export function isMatchOver(error: unknown): boolean {
   return error instanceof ApiError && OVER.includes(error.status);
 }
 
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** 409: whoever was matched into a room was told so when it was ready, so it is over. */
 const OVER: readonly number[] = [401, 403, 404, 409, 410];
 /** Until the tick rate is known: often enough to repeat a hello in time. */
@@ -462,6 +594,10 @@ const JOIN_TIMER_MS = 50;
 const JOIN_TIMEOUT_MS = 30_000;
 /** States come each tick: so long a silence is an outage, not jitter. */
 const SILENCE_MS = 4000;
+/** The timer comes each half tick, from a worker: one so late was held up by the page itself. */
+const SLEPT_MS = 1000;
+/** Some four seconds. */
+const MODULE_ATTEMPTS = 4;
 const FIRST_BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 4000;
 /** Longer than a server's restart; a slot is held for less. */

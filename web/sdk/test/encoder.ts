@@ -1,107 +1,7 @@
-// The authority's side of docs/wire.md, written apart from the decoder, for round trips in tests.
+// The authority's side of docs/wire.md, for what tests feed to a client.
 import { create, toBinary } from "@bufbuild/protobuf";
-import {
-  type ServerEvent,
-  ServerEventSchema,
-  type SlotStatus,
-  StateUpdateSchema,
-} from "../src/gen/gameserver_pb.js";
 import { type Manifest, parseManifest } from "../src/manifest.js";
-
-export interface TestEntity {
-  id: number;
-  kind: number;
-  owner?: number;
-  columns: number[];
-}
-
-/** A bit stream as a list of bits: slow and plain. */
-export class BitWriter {
-  readonly #bits: number[] = [];
-
-  bits(value: number, count: number): this {
-    for (let i = 0; i < count; i += 1) {
-      this.#bits.push(Number((BigInt(value) >> BigInt(i)) & 1n));
-    }
-    return this;
-  }
-
-  gamma(value: number): this {
-    const binary = value.toString(2);
-    this.#bits.push(...Array.from({ length: binary.length - 1 }, () => 0));
-    this.#bits.push(...[...binary].map(Number));
-    return this;
-  }
-
-  bytes(): Uint8Array {
-    const bytes = new Uint8Array(Math.ceil(this.#bits.length / 8));
-    this.#bits.forEach((bit, i) => {
-      bytes[i >> 3] |= bit << (i & 7);
-    });
-    return bytes;
-  }
-}
-
-export function encodeSnapshot(
-  manifest: Manifest,
-  firstId: number,
-  entities: readonly TestEntity[],
-): Uint8Array {
-  const writer = new BitWriter().bits(entities.length, 12);
-  const kindBits = Math.ceil(Math.log2(Math.max(1, manifest.entities.length)));
-  let expected = firstId;
-  for (const entity of entities) {
-    writer.gamma(entity.id - expected + 1).bits(entity.kind, kindBits);
-    if (entity.owner === undefined) {
-      writer.bits(0, 1);
-    } else {
-      writer.bits(1, 1).bits(entity.owner, 6);
-    }
-    manifest.entities[entity.kind].columns.forEach((column, i) => {
-      const span = column.hi - column.lo;
-      const bits = span === 0 ? 0 : Math.floor(Math.log2(span)) + 1;
-      writer.bits(entity.columns[i] - column.lo, bits);
-    });
-    expected = entity.id + 1;
-  }
-  return writer.bytes();
-}
-
-export function encodeState(
-  manifest: Manifest,
-  tick: number,
-  entities: readonly TestEntity[],
-  more: {
-    epoch?: bigint;
-    firstId?: number;
-    lastId?: number;
-    slots?: Partial<SlotStatus>[];
-    version?: number;
-  } = {},
-): Uint8Array {
-  const firstId = more.firstId ?? 0;
-  return toBinary(
-    StateUpdateSchema,
-    create(StateUpdateSchema, {
-      version: more.version ?? 1,
-      epoch: more.epoch ?? 1n,
-      tick,
-      slots: (more.slots ?? []).map((slot) => ({
-        slot: 0,
-        ...slot,
-        $typeName: undefined,
-      })) as never,
-      body: {
-        case: "snapshot",
-        value: {
-          firstId,
-          lastId: more.lastId ?? 0xffff_ffff,
-          data: encodeSnapshot(manifest, firstId, entities),
-        },
-      },
-    }),
-  );
-}
+import { type ServerEvent, ServerEventSchema } from "./gen/gameserver_pb.js";
 
 export function encodeEvent(
   sequence: number,
@@ -122,6 +22,10 @@ export const MANIFEST_JSON = JSON.stringify({
   tick_rate: 60,
   players: { min: 2, max: 4 },
   teams: 0,
+  hidden_state: false,
+  late_window_ms: 100,
+  max_save_bytes: 4096,
+  leaderboard: { rule: "best" },
   input: [
     { name: "move_x", type: "f32", min: -1, max: 1 },
     { name: "aim", type: "f32", min: -3.2, max: 3.2 },

@@ -5,7 +5,7 @@ import { type Camera, placeCamera } from "./arena/camera.js";
 import { FLOOR_EDGE, Painter, RADIUS } from "./arena/draw.js";
 import { Effects } from "./arena/effects.js";
 import { Hud } from "./arena/hud.js";
-import { type PlayerState, readScene, type Scene } from "./arena/scene.js";
+import { type BulletState, type PlayerState, readScene, type Scene } from "./arena/scene.js";
 import { type GameView, type Stage, Surface, slotColor } from "./view.js";
 
 /** The arena: run, aim, shoot, dash. */
@@ -17,7 +17,7 @@ export class ArenaView implements GameView {
   readonly #controls: Controls;
   readonly #hud: Hud;
   readonly #pads: HTMLElement;
-  readonly #trails = new Map<number, { x: number; y: number }[]>();
+  readonly #trails = new Map<number, Trail>();
   readonly #flashes = new Map<number, number>();
   readonly #ghosts = new Map<number, { x: number; y: number; dash: number }>();
   readonly #stops: (() => void)[] = [];
@@ -118,30 +118,54 @@ export class ArenaView implements GameView {
   }
 
   #drawBullets(context: CanvasRenderingContext2D): void {
-    const seen = new Set<number>();
-    for (const bullet of this.#scene.bullets) {
-      seen.add(bullet.id);
+    const { bullets } = this.#scene;
+    const seen = new Set(bullets.map((bullet) => bullet.id));
+    for (const bullet of bullets) {
       let trail = this.#trails.get(bullet.id);
       if (trail === undefined) {
-        trail = [];
+        trail = this.#takeOver(bullet, seen);
+        if (trail === undefined) {
+          trail = { owner: bullet.owner, heading: bullet.heading, points: [] };
+          this.#muzzle(bullet.x, bullet.y, bullet.heading, bullet.owner);
+        }
         this.#trails.set(bullet.id, trail);
-        this.#muzzle(bullet.x, bullet.y, bullet.heading, bullet.owner);
       }
-      trail.push({ x: bullet.x, y: bullet.y });
-      if (trail.length > TRAIL) {
-        trail.shift();
+      trail.points.push({ x: bullet.x, y: bullet.y });
+      if (trail.points.length > TRAIL) {
+        trail.points.shift();
       }
-      this.#painter.bullet(context, bullet, trail);
+      this.#painter.bullet(context, bullet, trail.points);
     }
-    for (const [id, trail] of this.#trails) {
+    for (const [id, { points }] of this.#trails) {
       if (!seen.has(id)) {
-        const end = trail.at(-1);
+        const end = points.at(-1);
         if (end !== undefined) {
           this.#effects.burst(end.x, end.y, "#cfe3ff", 5, 5);
         }
         this.#trails.delete(id);
       }
     }
+  }
+
+  /**
+   * The trail of a bullet that flies on under another number: somebody shot in the same moment, and
+   * the guess of who came first was wrong. It has flashed and sounded once.
+   */
+  #takeOver(bullet: BulletState, seen: ReadonlySet<number>): Trail | undefined {
+    for (const [id, trail] of this.#trails) {
+      const end = trail.points.at(-1);
+      if (
+        !seen.has(id) &&
+        trail.owner === bullet.owner &&
+        Math.cos(trail.heading - bullet.heading) > 0.98 &&
+        end !== undefined &&
+        Math.hypot(end.x - bullet.x, end.y - bullet.y) < SAME_BULLET
+      ) {
+        this.#trails.delete(id);
+        return trail;
+      }
+    }
+    return undefined;
   }
 
   #muzzle(x: number, y: number, heading: number, owner: number): void {
@@ -239,6 +263,16 @@ export class ArenaView implements GameView {
     const { sound, session } = this.#stage;
     const n = (name: string): number => Number(event.fields[name] ?? -1);
     const at = (slot: number) => this.#scene.players.find((p) => p.slot === slot);
+    // The list of who got whom is the server's; what flashes and sounds comes with the guess.
+    if (event.name === "kill" && !event.predicted) {
+      this.#hud.kill(n("by"), n("victim"));
+      if (n("victim") === session.slot) {
+        this.#killer = n("by") === session.slot ? "" : this.#hud.name(n("by"));
+      }
+    }
+    if (event.anticipated) {
+      return;
+    }
     switch (event.name) {
       case "hit": {
         const to = at(n("to"));
@@ -259,7 +293,6 @@ export class ArenaView implements GameView {
       }
       case "kill": {
         const victim = at(n("victim"));
-        this.#hud.kill(n("by"), n("victim"));
         if (victim !== undefined) {
           this.#effects.burst(victim.x, victim.y, slotColor(n("victim")), 60, 14);
           this.#effects.burst(victim.x, victim.y, "#ffffff", 24, 9);
@@ -268,9 +301,6 @@ export class ArenaView implements GameView {
         }
         this.#effects.shake(0.3);
         sound.play("kill");
-        if (n("victim") === session.slot) {
-          this.#killer = n("by") === session.slot ? "" : this.#hud.name(n("by"));
-        }
         break;
       }
       case "spawn": {
@@ -305,6 +335,15 @@ export class ArenaView implements GameView {
   }
 }
 
+/** Where a bullet was in the last frames. */
+interface Trail {
+  readonly owner: number;
+  readonly heading: number;
+  readonly points: { x: number; y: number }[];
+}
+
+/** World units: less than what lies between two shots of one player. */
+const SAME_BULLET = 1.5;
 /** Frames that a bullet's trail remembers. */
 const TRAIL = 9;
 /** What the arena takes to bring a player back. */

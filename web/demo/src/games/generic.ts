@@ -47,6 +47,9 @@ export class GenericView implements GameView {
     }));
     this.#stops.push(
       stage.session.on("event", (event) => {
+        if (event.predicted) {
+          return;
+        }
         const fields = Object.entries(event.fields)
           .map(([name, value]) => `${name} ${String(value)}`)
           .join(", ");

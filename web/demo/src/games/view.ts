@@ -6,6 +6,7 @@ export type PlaySession = Pick<
   MatchSession,
   | "chat"
   | "command"
+  | "emulate"
   | "game"
   | "leave"
   | "manifest"
@@ -13,6 +14,7 @@ export type PlaySession = Pick<
   | "on"
   | "phase"
   | "players"
+  | "prediction"
   | "result"
   | "setInput"
   | "slot"
