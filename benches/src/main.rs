@@ -4,6 +4,7 @@
 mod bot;
 mod latency;
 mod report;
+mod rollback;
 mod rooms;
 mod server;
 mod tick;
@@ -32,6 +33,7 @@ struct Arguments {
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
     Latency,
+    Rollback,
     Rooms,
     Tick,
 }
@@ -50,6 +52,11 @@ async fn main() -> anyhow::Result<()> {
     let schema = Arc::new(Schema::new(module.manifest())?);
     let report = match arguments.bench {
         Bench::Latency => latency::run(arguments.quick, schema).await?,
+        Bench::Rollback => {
+            let peers = server::root().join("target/peers");
+            let ggrs = peers.join("release/peer-rollback");
+            rollback::run(arguments.quick, &ggrs, &peers.join("cubes.wasm"))?
+        }
         Bench::Rooms => rooms::run(arguments.quick, schema).await?,
         Bench::Tick => tick::run(arguments.quick, &module)?,
     };

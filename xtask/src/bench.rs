@@ -17,6 +17,7 @@ pub(crate) fn run_bench(root: &Path, name: &str, quick: bool, record: bool) -> a
         bail!("no bench `{name}`; there are: {}", NAMES.join(", "));
     }
     crate::build(root, &mut Steps::new(crate::BUILD_STEPS))?;
+    build_peer(root, name)?;
     let mut command = crate::cargo(root);
     command.args([
         "run",
@@ -43,6 +44,31 @@ pub(crate) fn run_bench(root: &Path, name: &str, quick: bool, record: bool) -> a
         let last = text.lines().last().context("the bench printed nothing")?;
         let report: Value = serde_json::from_str(last).context("the last line is no report")?;
         record_in(&root.join("docs/performance.md"), name, &report)?;
+    }
+    Ok(())
+}
+
+/// Builds what the bench is held against, where that is a program or a module of its own.
+fn build_peer(root: &Path, name: &str) -> anyhow::Result<()> {
+    let (peers, target) = (root.join("benches/peers"), root.join("target/peers"));
+    if peers.join(name).join("Cargo.toml").is_file() {
+        let mut command = crate::cargo(&peers);
+        command
+            .args(["build", "--release", "--package", &format!("peer-{name}")])
+            .arg("--target-dir")
+            .arg(&target);
+        crate::steps::run(&mut command)?;
+    }
+    if name == "rollback" {
+        // Physics is where speed counts for more than size.
+        let settings = ["profile.module.opt-level=3"];
+        let module = crate::module::compile(
+            root,
+            &peers.join("cubes"),
+            &settings,
+            &["-Ctarget-feature=+simd128"],
+        )?;
+        std::fs::copy(module, target.join("cubes.wasm")).context("cannot copy the module")?;
     }
     Ok(())
 }
@@ -103,7 +129,7 @@ fn join(cells: impl Iterator<Item = String>) -> String {
     cells.collect::<Vec<_>>().join(" | ")
 }
 
-const NAMES: &[&str] = &["latency", "rooms", "tick"];
+const NAMES: &[&str] = &["latency", "rollback", "rooms", "tick"];
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use crate::module;
 /// Writes the client into `web/sdk/src/client/`, where nothing of it is committed. What is there
 /// already and of the same source stays as it is, so that nothing that rests on it is built anew.
 pub(crate) fn build(root: &Path) -> anyhow::Result<()> {
-    let compiled = module::compile(root, &root.join("crates/client-wasm"), SETTINGS)
+    let compiled = module::compile(root, &root.join("crates/client-wasm"), SETTINGS, &[])
         .context("the browser's client (crates/client-wasm)")?;
     let bytes =
         std::fs::read(&compiled).with_context(|| format!("cannot read {}", compiled.display()))?;

@@ -52,7 +52,7 @@ enum Task {
     Client,
     /// Measure something; docs/performance.md says what.
     Bench {
-        /// `latency`, `rooms` or `tick`.
+        /// `latency`, `rollback`, `rooms` or `tick`.
         name: String,
         /// Take under a minute.
         #[arg(long)]

@@ -19,13 +19,20 @@ pub(crate) fn build(root: &Path, game_dir: &Path, out_dir: &Path) -> anyhow::Res
         .canonicalize()
         .with_context(|| format!("no game in {}: no such folder", game_dir.display()))?;
     let name = package_name(&game_dir)?;
-    let module = compile(root, &game_dir, &[]).with_context(|| format!("the game `{name}`"))?;
+    let module =
+        compile(root, &game_dir, &[], &[]).with_context(|| format!("the game `{name}`"))?;
     replace(&module, out_dir, &name)
 }
 
 /// Compiles the library in a folder to WebAssembly and answers the file that cargo made.
-/// `settings` are further ones of cargo's, such as `profile.module.opt-level=3`.
-pub(crate) fn compile(root: &Path, folder: &Path, settings: &[&str]) -> anyhow::Result<PathBuf> {
+/// `settings` are further ones of cargo's, such as `profile.module.opt-level=3`, and `flags` of the
+/// compiler's.
+pub(crate) fn compile(
+    root: &Path,
+    folder: &Path,
+    settings: &[&str],
+    flags: &[&str],
+) -> anyhow::Result<PathBuf> {
     let target_dir = root.join("target/module");
     let mut command = cargo(folder);
     command
@@ -42,10 +49,12 @@ pub(crate) fn compile(root: &Path, folder: &Path, settings: &[&str]) -> anyhow::
         command.arg("--config").arg(setting);
     }
     let source = prepare(&mut command, folder)?;
-    command.env(
-        "CARGO_ENCODED_RUSTFLAGS",
-        remapped_paths(root, folder, &source),
-    );
+    let mut encoded = remapped_paths(root, folder, &source);
+    for flag in flags {
+        encoded.push("\x1f");
+        encoded.push(flag);
+    }
+    command.env("CARGO_ENCODED_RUSTFLAGS", encoded);
 
     let output = command
         .stderr(Stdio::inherit())
