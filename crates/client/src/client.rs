@@ -81,6 +81,8 @@ struct Line {
     playback: PlaybackClock,
     input: InputClock,
     round_trip: Option<Duration>,
+    /// Until it is measured.
+    first_round_trip: Duration,
     echo: u32,
     state_at: Option<Duration>,
     heard_at: Option<Duration>,
@@ -178,6 +180,8 @@ impl<S: Simulation> Client<S> {
             return Err(ModuleError::NotJoined);
         }
         let mut manifest = simulation.manifest().clone();
+        // What was received before there was a module waits for it.
+        let anew = self.game.is_none() || self.simulation.is_some();
         match &self.game {
             Some(game) => {
                 manifest.tick_rate = game.manifest.tick_rate;
@@ -195,7 +199,9 @@ impl<S: Simulation> Client<S> {
         }
         simulation.init(0, &self.session.match_config())?;
         self.simulation = Some(simulation);
-        self.follow_anew();
+        if anew {
+            self.follow_anew();
+        }
         Ok(())
     }
 
@@ -465,6 +471,7 @@ impl Line {
             playback: PlaybackClock::new(rate),
             input: InputClock::new(rate),
             round_trip: None,
+            first_round_trip: FIRST_ROUND_TRIP,
             echo: 0,
             state_at: None,
             heard_at: None,
@@ -544,8 +551,11 @@ const IDLE_RATE: u32 = 10;
 const MAX_QUEUE: usize = 1024;
 /// A server that says nothing for so long has not moved on, as far as one can tell.
 const SILENCE: Duration = Duration::from_secs(1);
-/// Before the first measurement.
+/// Before anything was measured.
 const FIRST_ROUND_TRIP: Duration = Duration::from_millis(80);
+/// The answer to a hello may wait for the room to be started; no line that can be played on is
+/// slower than this.
+const MAX_FIRST_ROUND_TRIP: Duration = Duration::from_millis(400);
 /// How often a state to start from may be asked for: a storm of keyframes helps nobody.
 const RESYNC_EVERY: Duration = Duration::from_secs(1);
 /// How often a module that failed is asked for afresh.

@@ -176,8 +176,11 @@ impl InputClock {
             self.tick = self.tick(now);
             self.at = self.at.max(now.as_secs_f64() * self.rate);
             // Reports steer finely; this catches what they cannot: a server that jumped, a tab
-            // that slept.
-            if (self.tick - arriving - lead).abs() > LOST_TICKS {
+            // that slept, and a start from a guess at the round trip, after which every input
+            // would be late for seconds.
+            let off = self.tick - arriving - lead;
+            let early = lead - self.target();
+            if off.abs() > LOST_TICKS || self.tick < arriving + early - LATE_TICKS {
                 self.jump(arriving + lead, now);
             }
         } else {
@@ -245,6 +248,8 @@ const SMOOTHING_SAMPLES: u32 = 120;
 const MAX_MARGIN_TICKS: f64 = 8.0;
 /// Half of the 120 ticks beyond which the server drops a frame.
 const LOST_TICKS: f64 = 60.0;
+/// So much too late no input is of use, while a smoothed estimate is not so far off.
+const LATE_TICKS: f64 = 2.0;
 /// A timer that was late makes at most these at once; older ones could only arrive too late.
 pub const MAX_FRAMES_AT_ONCE: u32 = 8;
 /// More than a round trip on any line that can be played on.

@@ -8,8 +8,8 @@ use gs_engine::{AuthorityMode, Simulation, Tick};
 use gs_protocol::ClientEvent;
 
 use super::{
-    Client, Event, FIRST_ROUND_TRIP, Follow, Goal, MAX_FRAMES_AT_ONCE, MAX_MODULE_REQUESTS, Phase,
-    RESYNC_EVERY, SILENCE, View,
+    Client, Event, Follow, Goal, MAX_FRAMES_AT_ONCE, MAX_MODULE_REQUESTS, Phase, RESYNC_EVERY,
+    SILENCE, View,
 };
 
 impl<S: Simulation> Client<S> {
@@ -89,7 +89,8 @@ impl<S: Simulation> Client<S> {
             return;
         }
         let arriving = self.line.server.estimate(self.now);
-        let round_trip = self.line.round_trip.unwrap_or(FIRST_ROUND_TRIP);
+        let line = &self.line;
+        let round_trip = line.round_trip.unwrap_or(line.first_round_trip);
         let due = self.line.input.due(arriving, round_trip, self.now);
         if due.is_empty() {
             return;

@@ -12,8 +12,8 @@ use gs_protocol::{
 
 use super::session::Epoch;
 use super::{
-    Client, Event, Follow, Game, Layout, Line, MatchEnd, ModuleError, Phase, Player, SILENCE,
-    Validated, manifest_json,
+    Client, Event, Follow, Game, Layout, Line, MAX_FIRST_ROUND_TRIP, MatchEnd, ModuleError, Phase,
+    Player, SILENCE, Validated, manifest_json,
 };
 use crate::event::{ChatLine, slot_from_wire};
 
@@ -27,7 +27,7 @@ impl<S: Simulation> Client<S> {
             return;
         }
         self.line.heard_at = Some(now);
-        if self.game.is_none() || update.tick == 0 {
+        if self.game.is_none() {
             return;
         }
         let silent = |at| now.saturating_sub(at) > SILENCE;
@@ -94,6 +94,10 @@ impl<S: Simulation> Client<S> {
         self.line.heard_at = Some(now);
         let body = match event.body {
             Some(server_event::Body::Welcome(welcome)) => {
+                if let Some(asked) = self.session.hello_at {
+                    let answered = now.saturating_sub(asked);
+                    self.line.first_round_trip = answered.min(MAX_FIRST_ROUND_TRIP);
+                }
                 if self.handle_welcome(welcome) {
                     self.session.sequence = event.sequence;
                 }
@@ -347,6 +351,7 @@ impl<S: Simulation> Client<S> {
             connected: self.line.connected,
             connected_at: self.line.connected_at,
             round_trip: self.line.round_trip,
+            first_round_trip: self.line.first_round_trip,
             state_at: self.line.state_at,
             heard_at: self.line.heard_at,
             answered_at: self.line.answered_at,
