@@ -105,7 +105,7 @@ export class LinePanel {
         this.#prediction,
       ),
       this.#presets,
-      ...this.#sliders.map((slider) => slider.root),
+      el("div", { class: "line-sliders" }, ...this.#sliders.map((slider) => slider.root)),
       this.#graph.root,
       el("dl", { class: "line-figures" }, ...FIGURES.map((figure) => this.#figure(figure))),
     );
