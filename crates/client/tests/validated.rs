@@ -1,5 +1,7 @@
 //! `validated` over lines that delay and lose.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use gs_client::{ClientConfig, Event};

@@ -62,7 +62,8 @@ fn a_state_that_is_not_what_its_hash_says_is_given_up() {
 #[test]
 fn what_cannot_be_is_refused_before_it_takes_memory() {
     let good = || chunks(&state(), 25).remove(0);
-    let cases: [(&str, fn(&mut KeyframeChunk)); 6] = [
+    type Damage = fn(&mut KeyframeChunk);
+    let cases: [(&str, Damage); 6] = [
         ("more than the manifest allows", |c| c.total_bytes = 51),
         ("an index beyond the count", |c| c.index = 2),
         ("no chunks", |c| c.count = 0),
