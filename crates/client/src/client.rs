@@ -40,6 +40,7 @@ pub struct Client<S> {
     game: Option<Game>,
     simulation: Option<S>,
     module_requests: u32,
+    module_failure: Option<SimulationError>,
     follow: Follow,
     line: Line,
     own: OwnInputs,
@@ -109,6 +110,7 @@ impl<S: Simulation> Client<S> {
             game: None,
             simulation: None,
             module_requests: 0,
+            module_failure: None,
             follow: Follow::Nothing,
             line: Line::new(DEFAULT_TICK_RATE),
             own: OwnInputs::default(),
@@ -426,6 +428,11 @@ impl<S: Simulation> Client<S> {
     /// The simulation, for tests that compare states.
     pub fn simulation(&mut self) -> Option<&mut S> {
         self.simulation.as_mut()
+    }
+
+    /// How the module failed last, if it did: it was dropped, and another instance asked for.
+    pub fn module_failure(&self) -> Option<&SimulationError> {
+        self.module_failure.as_ref()
     }
 
     /// When the authority was last heard.

@@ -174,13 +174,14 @@ impl<S: Simulation> Client<S> {
             ),
         };
         if let Err(error) = outcome {
-            self.handle_failure(&error);
+            self.handle_failure(error);
         }
         self.tell();
     }
 
     /// The module failed: whatever its instance holds now cannot be relied on.
-    fn handle_failure(&mut self, _error: &SimulationError) {
+    fn handle_failure(&mut self, error: SimulationError) {
+        self.module_failure = Some(error);
         self.simulation = None;
         self.follow_anew();
         self.need_module();
@@ -190,8 +191,9 @@ impl<S: Simulation> Client<S> {
     pub(super) fn start_module(&mut self) {
         let config = self.session.match_config();
         if let Some(simulation) = &mut self.simulation
-            && simulation.init(0, &config).is_err()
+            && let Err(error) = simulation.init(0, &config)
         {
+            self.module_failure = Some(error);
             self.simulation = None;
         }
     }

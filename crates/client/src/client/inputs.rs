@@ -95,10 +95,14 @@ impl OwnInputs {
     }
 
     /// Writes the frames of the next packet: the newest, and as many before it that the server has
-    /// not used as fit.
-    pub(super) fn frames(&self, frames: &mut Vec<wire::InputFrame>) {
-        frames.clear();
+    /// not used as fit. What was in `frames` is memory to be used again; `spare` takes the rest.
+    pub(super) fn frames(
+        &self,
+        frames: &mut Vec<wire::InputFrame>,
+        spare: &mut Vec<wire::InputFrame>,
+    ) {
         let mut left = limits::INPUT_BYTES - ENVELOPE_BYTES;
+        let mut count = 0;
         let waiting = self.inputs.iter().rev();
         for input in waiting
             .take_while(|input| input.tick > self.used)
@@ -108,12 +112,20 @@ impl OwnInputs {
                 break;
             };
             left = rest;
-            frames.push(wire::InputFrame {
-                tick: input.tick,
-                data: input.data.clone(),
-            });
+            count += 1;
         }
-        frames.reverse();
+        while frames.len() > count {
+            spare.extend(frames.pop());
+        }
+        while frames.len() < count {
+            frames.push(spare.pop().unwrap_or_default());
+        }
+        let first = self.inputs.len() - count;
+        for (frame, input) in frames.iter_mut().zip(self.inputs.range(first..)) {
+            frame.tick = input.tick;
+            frame.data.clear();
+            frame.data.extend_from_slice(&input.data);
+        }
     }
 }
 

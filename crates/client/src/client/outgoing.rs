@@ -18,6 +18,8 @@ pub(super) struct Outbox {
     queue: VecDeque<Transmit>,
     buffer: Vec<u8>,
     input: wire::PlayerInput,
+    /// Memory of frames: no more than a packet has.
+    spare_frames: Vec<wire::InputFrame>,
     sent_at: Option<Duration>,
     heartbeat_due: bool,
     shared: Tick,
@@ -129,7 +131,8 @@ impl<S: Simulation> Client<S> {
         input.view_tick = view_tick;
         // Wraps after seven weeks, as the server's echo of it does.
         input.sent_ms = self.now.as_millis() as u32;
-        self.own.frames(&mut input.frames);
+        self.own
+            .frames(&mut input.frames, &mut self.outbox.spare_frames);
         if encode_player_input(&self.outbox.input, &mut self.outbox.buffer).is_err() {
             self.stats.counters.dropped += 1;
             return;

@@ -512,6 +512,6 @@ const MAX_TOLD: usize = 2 * gs_engine::abi::MAX_EVENTS;
 /// everything that was missed.
 const MAX_BEHIND: u32 = 120;
 /// A tick that others overtook is sent again within a round trip.
-const GAP_PATIENCE: Duration = Duration::from_millis(300);
+const GAP_PATIENCE: Duration = Duration::from_millis(500);
 /// The server sends a keyframe to whoever joins; it is asked only where none comes.
 const KEYFRAME_PATIENCE: Duration = Duration::from_millis(500);
