@@ -6,8 +6,9 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use gs_engine::replication::{Applied, Packet as View, ReceivedViews};
 use gs_engine::schema::Schema;
-use gs_engine::snapshot::ReceivedState;
+use gs_engine::snapshot::Codec;
 use gs_protocol::{AUTHORITY_IDENTITY, VERSION, topic, wire};
 use livekit_data::{Channel, ConnectOptions, Event, Packet, Participant};
 
@@ -19,6 +20,7 @@ pub(crate) struct Bot {
     pub(crate) participant: Participant,
     /// The newest tick of which state came.
     pub(crate) tick: Arc<AtomicU32>,
+    views: Arc<Mutex<ReceivedViews>>,
 }
 
 /// What a bot passes on of what it receives.
@@ -39,7 +41,8 @@ impl Bot {
         let tick = Arc::new(AtomicU32::new(0));
         let (newest, slot) = (tick.clone(), Arc::new(AtomicU32::new(NO_SLOT)));
         let my_slot = slot.clone();
-        let state = Mutex::new(ReceivedState::new());
+        let views = Arc::new(Mutex::new(ReceivedViews::new()));
+        let received_views = views.clone();
         let handler = move |event: Event| {
             let Event::Data {
                 from,
@@ -76,26 +79,31 @@ impl Bot {
                 return;
             };
             newest.fetch_max(update.tick, Ordering::Relaxed);
-            let (Some(watch), Some(wire::state_update::Body::Snapshot(part))) =
-                (&watch, update.body)
+            let Some(wire::state_update::Body::Delta(delta)) = &update.body else {
+                return;
+            };
+            let Ok(mut views) = received_views.lock() else {
+                return;
+            };
+            let packet = View {
+                baseline_age: delta.baseline,
+                older_age: delta.older,
+                codec: match delta.codec() {
+                    wire::Codec::Ranged => Codec::Ranged,
+                    wire::Codec::Packed | wire::Codec::Unspecified => Codec::Packed,
+                },
+                data: &delta.data,
+                whole: delta.whole,
+            };
+            let tick = update.tick.saturating_sub(delta.age);
+            let (Ok(Applied::New), Some(watch)) = (views.apply(&schema, tick, &packet), &watch)
             else {
                 return;
             };
-            let Ok(mut state) = state.lock() else { return };
-            if state
-                .apply(
-                    &schema,
-                    update.tick,
-                    part.first_id,
-                    part.last_id,
-                    &part.data,
-                )
-                .is_err()
-            {
+            let Some(table) = views.view_at(tick) else {
                 return;
-            }
+            };
             let slot = my_slot.load(Ordering::Relaxed);
-            let table = state.state();
             let me = table
                 .entities
                 .iter()
@@ -124,12 +132,20 @@ impl Bot {
             )?;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Ok(Self { participant, tick })
+        Ok(Self {
+            participant,
+            tick,
+            views,
+        })
     }
 
     /// Sends one input for the tick after the newest that is known.
     pub(crate) fn send_input(&self, aim: f32) -> anyhow::Result<()> {
         let tick = self.tick.load(Ordering::Relaxed);
+        let (ack_tick, ack_bits) = match self.views.lock() {
+            Ok(views) => views.ack(),
+            Err(_) => bail!("a packet's handler panicked"),
+        };
         let mut data = Vec::with_capacity(14);
         for value in [0.0, 0.0, aim] {
             data.extend_from_slice(&f32::to_le_bytes(value));
@@ -141,7 +157,8 @@ impl Bot {
                 tick: tick + 1,
                 data,
             }],
-            ack_tick: tick,
+            ack_tick,
+            ack_bits,
             ..Default::default()
         };
         let mut packet = Vec::new();

@@ -24,7 +24,7 @@ impl Server {
         let data = tempfile::tempdir()?;
         let module = root.join("target/games/arena.wasm");
         let config = json!({ "server": { "sign_ins_per_minute": 60_000 }, "games": { "arena": {
-            "module": module, "players": players,
+            "module": module, "players": players, "authority_mode": "full",
             "options": { "match_seconds": 3600, "score_limit": 255 },
         }}});
         let file = data.path().join("config.yaml");

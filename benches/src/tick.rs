@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use gs_authority::Patience;
 use gs_authority::room::{Room, RoomConfig, RoomPlayer};
-use gs_engine::Simulation;
 use gs_engine::simulation::{MatchConfig, NetState};
+use gs_engine::{AuthorityMode, Simulation};
 use gs_protocol::{VERSION, topic, wire};
 use gs_sandbox::GameModule;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -85,6 +85,7 @@ fn room(module: &GameModule) -> anyhow::Result<Room<gs_sandbox::ModuleInstance>>
     let config = RoomConfig {
         match_id: "bench".to_owned(),
         game: "arena".to_owned(),
+        mode: AuthorityMode::Full,
         module_sha256: module.sha256().to_owned(),
         manifest: module.manifest_json().into(),
         epoch: 1,

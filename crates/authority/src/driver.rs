@@ -127,7 +127,7 @@ impl<S: Simulation> Driver<S> {
             let Some(participant) = &self.participant else {
                 continue;
             };
-            let destinations = match &transmit.to {
+            let destinations = match transmit.to {
                 Destination::All => &[],
                 Destination::One(identity) => {
                     self.destination[0].clear();
@@ -137,7 +137,7 @@ impl<S: Simulation> Driver<S> {
             };
             let packet = Packet {
                 topic: transmit.topic,
-                payload: &transmit.payload,
+                payload: transmit.payload,
                 channel: match transmit.channel {
                     Channel::Lossy => livekit_data::Channel::Lossy,
                     Channel::Reliable => livekit_data::Channel::Reliable,

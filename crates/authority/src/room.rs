@@ -16,37 +16,44 @@
 //! ```
 
 mod limits;
+mod observer;
 mod outbox;
 mod packets;
 mod player;
 mod presence;
+mod relay;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::collections::VecDeque;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use gs_engine::pipeline::{Pipeline, StartError};
-use gs_engine::simulation::{LogLine, MatchConfig, MatchResult, Outcome, Simulation};
-use gs_engine::snapshot::WholeSnapshot;
-use gs_engine::{Slot, Tick};
+use gs_engine::simulation::{
+    LogLine, MatchConfig, MatchResult, Outcome, Simulation, SimulationError,
+};
+use gs_engine::{AuthorityMode, Manifest, Slot, Tick};
 use gs_protocol::{convert, limits as wire_limits, wire};
 use prost::Message;
 
 use limits::{Bucket, LOG_BURST, LOG_RATE};
-use outbox::{Outbox, SNAPSHOT_BYTES};
+use observer::Observed;
+use outbox::{Outbox, send_game_events};
 use player::Player;
 pub use player::Presence;
+use relay::Relay;
+use views::Views;
 
 /// One match.
 pub struct Room<S> {
     config: RoomConfig,
     pipeline: Pipeline<S>,
+    service: Service,
+    late_window: Tick,
     tick_rate: u32,
-    hidden_state: bool,
     phase: Phase,
     players: Vec<Player>,
     outbox: Outbox,
@@ -68,6 +75,8 @@ pub struct RoomConfig {
     pub match_id: String,
     /// Which game.
     pub game: String,
+    /// How the room and its players share the work.
+    pub mode: AuthorityMode,
     /// SHA-256 of the module, lower-case hex.
     pub module_sha256: String,
     /// The module's manifest as it wrote it, JSON.
@@ -125,16 +134,16 @@ impl Default for Patience {
 }
 
 /// A packet that a room wants sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit<'a> {
     /// To whom.
-    pub to: Destination,
+    pub to: &'a Destination,
     /// How.
     pub channel: Channel,
     /// LiveKit's topic.
     pub topic: &'static str,
     /// The message.
-    pub payload: Bytes,
+    pub payload: &'a [u8],
 }
 
 /// Who gets a packet.
@@ -187,10 +196,19 @@ pub struct RoomResult {
     pub result: MatchResult,
     /// Why it did not finish, for people; none where it finished.
     pub reason: Option<String>,
+    /// What else is known of the end, a JSON object: in `observer`, who reported what.
+    pub details: Option<String>,
     /// Whether the game failed, which its operator should look into.
     pub failed: bool,
     /// How many ticks ran.
     pub ticks: Tick,
+}
+
+/// What the room does for its players, by mode.
+enum Service {
+    Full(Views),
+    Validated(Relay),
+    Observer(Observed),
 }
 
 /// How far a match has come.
@@ -226,12 +244,35 @@ pub struct RoomCounters {
     pub frames_refused: u64,
     /// Input frames of the future beyond what is kept; dropped.
     pub frames_too_far: u64,
+    /// Input frames that came after their tick: used later in `full`, dropped in `validated`.
+    pub frames_late: u64,
+    /// Acknowledgements of ticks that were never sent; ignored.
+    pub acks_refused: u64,
     /// Inputs that the game refused.
     pub inputs_refused: u64,
     /// Commands that were refused.
     pub commands_refused: u64,
     /// Chat lines and `hello`s beyond their own rates; dropped.
     pub requests_limited: u64,
+    /// Requests that the match's authority mode has no use for; dropped.
+    pub out_of_mode: u64,
+    /// Players kept out because they brought another module than the match's.
+    pub modules_refused: u64,
+    /// Ticks that were confirmed because the late window closed, without an input that was waited
+    /// for.
+    pub ticks_late: u64,
+    /// Keyframes that were sent to somebody who had nothing to start from.
+    pub keyframes: u64,
+    /// Packets of confirmed ticks sent to somebody who lacked more than everyone is sent.
+    pub catch_ups: u64,
+    /// Fresh starts that players asked for and were given.
+    pub resyncs: u64,
+    /// Hashes of players that are not the server's.
+    pub mismatches: u64,
+    /// Reports of what differed.
+    pub desyncs: u64,
+    /// Players who are sent snapshots because their own simulation kept differing.
+    pub fall_backs: u64,
     /// Packets that were to be sent.
     pub transmits: u64,
     /// Packets and events that nobody took in time, or that fit no packet; dropped.
@@ -261,9 +302,20 @@ impl AddAssign for RoomCounters {
             silenced,
             frames_refused,
             frames_too_far,
+            frames_late,
+            acks_refused,
             inputs_refused,
             commands_refused,
             requests_limited,
+            out_of_mode,
+            modules_refused,
+            ticks_late,
+            keyframes,
+            catch_ups,
+            resyncs,
+            mismatches,
+            desyncs,
+            fall_backs,
             transmits,
             dropped,
             mutes,
@@ -280,9 +332,20 @@ impl AddAssign for RoomCounters {
         self.silenced += silenced;
         self.frames_refused += frames_refused;
         self.frames_too_far += frames_too_far;
+        self.frames_late += frames_late;
+        self.acks_refused += acks_refused;
         self.inputs_refused += inputs_refused;
         self.commands_refused += commands_refused;
         self.requests_limited += requests_limited;
+        self.out_of_mode += out_of_mode;
+        self.modules_refused += modules_refused;
+        self.ticks_late += ticks_late;
+        self.keyframes += keyframes;
+        self.catch_ups += catch_ups;
+        self.resyncs += resyncs;
+        self.mismatches += mismatches;
+        self.desyncs += desyncs;
+        self.fall_backs += fall_backs;
         self.transmits += transmits;
         self.dropped += dropped;
         self.mutes += mutes;
@@ -301,15 +364,24 @@ impl<S: Simulation> Room<S> {
     /// [`StartError`] where the game does not take such a match, or fails.
     pub fn new(config: RoomConfig, simulation: S, now: Instant) -> Result<Self, StartError> {
         let manifest = simulation.manifest();
-        let (tick_rate, hidden_state) = (manifest.tick_rate, manifest.hidden_state);
+        let (tick_rate, late_window) = (manifest.tick_rate, late_window(manifest));
+        let max_save_bytes = manifest.max_save_bytes;
         let match_config = MatchConfig {
             // Beyond 64 players the pipeline refuses the match.
             players: u8::try_from(config.players.len()).unwrap_or(u8::MAX),
             teams: manifest.teams,
             options: config.options.clone(),
         };
-        let pipeline = Pipeline::new(simulation, match_config, config.seed)?
-            .with_encoder(WholeSnapshot::new(SNAPSHOT_BYTES));
+        let mut pipeline = Pipeline::new(simulation, match_config, config.seed)?;
+        let count = config.players.len();
+        let service = match config.mode {
+            AuthorityMode::Full => Service::Full(Views::new(count)),
+            AuthorityMode::Validated => {
+                pipeline = pipeline.with_late_window(late_window)?;
+                Service::Validated(Relay::new(count, max_save_bytes, now))
+            }
+            AuthorityMode::Observer => Service::Observer(Observed::new(count)),
+        };
         let players = config
             .players
             .iter()
@@ -319,8 +391,9 @@ impl<S: Simulation> Room<S> {
             outbox: Outbox::new(config.epoch),
             config,
             pipeline,
+            service,
+            late_window,
             tick_rate,
-            hidden_state,
             phase: Phase::Waiting { since: now },
             players,
             events: VecDeque::new(),
@@ -397,6 +470,9 @@ impl<S: Simulation> Room<S> {
             player.held_since = now;
             player.heard_at = player.heard_at.map(|_| now);
         }
+        if let Service::Validated(relay) = &mut self.service {
+            (0..self.players.len()).for_each(|slot| relay.forget_sent(slot));
+        }
         self.all_gone_since = self.all_gone_since.map(|since| since + pause);
     }
 
@@ -406,8 +482,8 @@ impl<S: Simulation> Room<S> {
         (self.phase != Phase::Closed).then(|| self.last_tick + period)
     }
 
-    /// The next packet to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+    /// The next packet to send. Its memory is used again for a later one.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
         self.outbox.pop()
     }
 
@@ -419,16 +495,41 @@ impl<S: Simulation> Room<S> {
     /// What was counted so far.
     pub fn counters(&self) -> RoomCounters {
         let (transmits, dropped) = self.outbox.counts();
-        RoomCounters {
+        let mut counters = RoomCounters {
             transmits,
             dropped: self.counters.dropped + dropped,
             ..self.counters
+        };
+        let slots = 0..self.players.len();
+        let inputs = slots.filter_map(|slot| self.pipeline.slot_status(slot as Slot));
+        counters.frames_late = inputs.map(|status| status.counters.late).sum();
+        match &self.service {
+            Service::Full(views) => counters.acks_refused = views.refused_acks(),
+            Service::Validated(relay) => {
+                let counted = &relay.counters;
+                counters.acks_refused = counted.acks_refused;
+                counters.keyframes = counted.keyframes;
+                counters.catch_ups = counted.catch_ups;
+            }
+            Service::Observer(_) => {}
+        }
+        counters
+    }
+
+    /// The last tick that ran, in `observer` as the clock says; 0 before the first.
+    pub fn game_tick(&self) -> Tick {
+        match &self.service {
+            Service::Observer(observed) => observed.clock,
+            Service::Full(_) | Service::Validated(_) => self.pipeline.tick(),
         }
     }
 
-    /// The last tick that ran; 0 before the first.
-    pub fn game_tick(&self) -> Tick {
-        self.pipeline.tick()
+    /// The tick that the clock says.
+    fn clock(&self) -> Tick {
+        match &self.service {
+            Service::Observer(observed) => observed.clock,
+            Service::Full(_) | Service::Validated(_) => self.pipeline.clock(),
+        }
     }
 
     /// Ticks a second.
@@ -461,30 +562,34 @@ impl<S: Simulation> Room<S> {
         }));
     }
 
-    /// Runs the game's next tick and sends what came of it.
+    /// The clock comes to the match's next tick.
     fn step(&mut self, now: Instant) {
+        if matches!(self.service, Service::Observer(_)) {
+            return self.observe(now);
+        }
         self.pipeline.begin_tick();
-        let effects = match self.pipeline.advance() {
-            Ok(Some(effects)) => effects,
-            Ok(None) => return,
-            Err(error) => return self.end_void(format!("the game failed: {error}"), true),
-        };
-        // Cloned where there is something: on most ticks there is nothing.
-        let (events, log, result) = (
-            effects.events.clone(),
-            effects.log.clone(),
-            effects.result.clone(),
-        );
-        self.note_refusals(now);
-        for line in log {
-            if self.log_lines.take(now) {
-                self.event(RoomEvent::Log(line));
-            } else {
-                self.counters.log_lines_dropped += 1;
+        let before = self.pipeline.tick();
+        let mut result = None;
+        while result.is_none() {
+            match self.run_tick(now) {
+                Ok(Ran::Tick { ended }) => result = ended,
+                Ok(Ran::Nothing) => break,
+                Err(error) => return self.end_void(format!("the game failed: {error}"), true),
             }
         }
-        self.send_game_events(&events);
-        let sent = self.send_state(now);
+        let ran = self.pipeline.tick() > before;
+        let (pipeline, players) = (&mut self.pipeline, &self.players);
+        let sent = match &mut self.service {
+            Service::Full(views) => views.send(pipeline, players, &mut self.outbox, now),
+            Service::Validated(relay) => {
+                let sent = relay.send(pipeline, players, ran, &mut self.outbox, now);
+                if result.is_some() {
+                    relay.finish(pipeline, players, &mut self.outbox);
+                }
+                sent
+            }
+            Service::Observer(_) => Ok(()),
+        };
         // A result that the game has given counts, even where it fails to show its last state.
         if let Some(result) = result {
             let reason = match result.outcome {
@@ -495,6 +600,49 @@ impl<S: Simulation> Room<S> {
             self.end(result, reason, false);
         } else if let Err(error) = sent {
             self.end_void(format!("the game failed: {error}"), true);
+        }
+    }
+
+    /// Runs the game's next tick if it may run, and passes on what came of it.
+    fn run_tick(&mut self, now: Instant) -> Result<Ran, SimulationError> {
+        let tick = self.pipeline.tick() + 1;
+        let waited = self.pipeline.clock().saturating_sub(tick);
+        let Some(effects) = self.pipeline.advance()? else {
+            return Ok(Ran::Nothing);
+        };
+        for line in &effects.log {
+            if self.log_lines.take(now) {
+                let event = RoomEvent::Log(line.clone());
+                queue_event(&mut self.events, &mut self.counters, event);
+            } else {
+                self.counters.log_lines_dropped += 1;
+            }
+        }
+        send_game_events(&mut self.outbox, &mut self.players, tick, &effects.events);
+        let ended = effects.result.clone();
+        if matches!(self.service, Service::Validated(_)) && waited >= self.late_window {
+            self.counters.ticks_late += 1;
+        }
+        self.note_refusals(now);
+        Ok(Ran::Tick { ended })
+    }
+
+    /// Lets a tick pass in a match that the players simulate among themselves.
+    fn observe(&mut self, now: Instant) {
+        let Service::Observer(observed) = &mut self.service else {
+            return;
+        };
+        observed.clock = observed.clock.saturating_add(1);
+        if observed
+            .clock
+            .is_multiple_of((self.tick_rate / CLOCK_RATE).max(1))
+        {
+            self.outbox
+                .note_statuses(&self.players, &self.pipeline, now);
+            self.outbox.clock(observed.clock);
+        }
+        if let Some(agreement) = observed.agreement(&self.players, now) {
+            self.end(agreement.result, agreement.reason, false);
         }
     }
 
@@ -531,12 +679,16 @@ impl<S: Simulation> Room<S> {
         if matches!(self.phase, Phase::Ended { .. } | Phase::Closed) {
             return;
         }
-        let ticks = self.pipeline.tick();
+        let details = match &self.service {
+            Service::Observer(observed) => Some(observed.details()),
+            Service::Full(_) | Service::Validated(_) => None,
+        };
         let result = RoomResult {
             result,
             reason,
+            details,
             failed,
-            ticks,
+            ticks: self.game_tick(),
         };
         self.phase = Phase::Ended {
             result: result.clone(),
@@ -573,19 +725,42 @@ impl<S: Simulation> Room<S> {
         Some(ended)
     }
 
-    /// Queues an event; where nobody takes them, those that only inform are dropped.
     fn event(&mut self, event: RoomEvent) {
-        let matters = matches!(
-            event,
-            RoomEvent::Started | RoomEvent::Ended(_) | RoomEvent::Closed
-        );
-        if matters || self.events.len() < limits::EVENTS {
-            self.events.push_back(event);
-        } else {
-            self.counters.dropped += 1;
-        }
+        queue_event(&mut self.events, &mut self.counters, event);
     }
 }
 
+/// Queues an event; where nobody takes them, those that only inform are dropped.
+fn queue_event(events: &mut VecDeque<RoomEvent>, counters: &mut RoomCounters, event: RoomEvent) {
+    let matters = matches!(
+        event,
+        RoomEvent::Started | RoomEvent::Ended(_) | RoomEvent::Closed
+    );
+    if matters || events.len() < limits::EVENTS {
+        events.push_back(event);
+    } else {
+        counters.dropped += 1;
+    }
+}
+
+/// How many ticks of the clock an input may come late and still count, at least one: clients and
+/// the server's clock are never in step to less than that.
+fn late_window(manifest: &Manifest) -> Tick {
+    (manifest.late_window_ms * manifest.tick_rate)
+        .div_ceil(1_000)
+        .max(1)
+}
+
+/// What became of the game's next tick.
+enum Ran {
+    /// It is not its time.
+    Nothing,
+    /// It ran, and may have ended the match.
+    Tick { ended: Option<MatchResult> },
+}
+
+/// How often a second players are told the clock of a match that only they simulate, to keep step
+/// with each other by.
+const CLOCK_RATE: u32 = 10;
 /// Most bytes of how a match ended, with which a `welcome` of 64 players still fits a packet.
 const ENDED_BYTES: usize = wire_limits::EVENT_BYTES / 2;

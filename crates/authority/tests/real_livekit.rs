@@ -10,11 +10,16 @@ mod game;
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use chrono::Utc;
 use gs_authority::{Authority, AuthorityConfig, LoadError, LoadedGame, Modules, Patience};
-use gs_protocol::wire::{self, server_event::Body};
+use gs_engine::AuthorityMode;
+use gs_engine::confirmed::{ConfirmedDecoder, state_hash};
+use gs_engine::schema::Schema;
+use gs_engine::simulation::{MatchResult, SlotResult};
+use gs_protocol::wire::{self, server_event::Body, state_update};
 use gs_protocol::{ClientEvent, VERSION, encode_client_event, encode_player_input, topic};
 use gs_store::{
     Accounts, EmbeddedStore, FormMatch, Match, MatchStatus, Matches, NewMatch, NewPlayer, NewSlot,
@@ -95,6 +100,10 @@ impl World {
 
     /// Two players who are matched, and whose room exists.
     async fn form_match(&self, game: &str) -> (Uuid, [Uuid; 2], String) {
+        self.form_match_in(game, AuthorityMode::Full).await
+    }
+
+    async fn form_match_in(&self, game: &str, mode: AuthorityMode) -> (Uuid, [Uuid; 2], String) {
         let now = Utc::now();
         let mut slots = Vec::new();
         for _ in 0..2 {
@@ -134,8 +143,8 @@ impl World {
             module_sha256: "00".repeat(32),
             teams: 0,
             options: "{}".to_owned(),
-            authority_mode: "full".to_owned(),
-            rated: true,
+            authority_mode: mode.to_string(),
+            rated: mode != AuthorityMode::Observer,
             slots,
             created_at: now,
         };
@@ -176,14 +185,23 @@ impl World {
         let participant = Arc::new(participant);
         let beating = CancellationToken::new();
         let (beat, stop) = (participant.clone(), beating.clone());
+        let said = Arc::<Said>::default();
+        let say = said.clone();
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             let mut sent_ms = 0;
             let mut bytes = Vec::new();
             loop {
                 sent_ms += 16;
+                let clock = say.clock.load(Relaxed);
+                let frame = wire::InputFrame {
+                    tick: clock + AHEAD,
+                    data: 0.5_f32.to_le_bytes().to_vec(),
+                };
                 let input = wire::PlayerInput {
                     version: VERSION,
                     sent_ms,
+                    ack_tick: say.ack.load(Relaxed),
+                    frames: if clock > 0 { vec![frame] } else { Vec::new() },
                     ..Default::default()
                 };
                 encode_player_input(&input, &mut bytes).unwrap();
@@ -194,6 +212,7 @@ impl World {
         Ok(Player {
             participant,
             events,
+            said,
             _beating: beating.drop_guard(),
         })
     }
@@ -214,9 +233,17 @@ impl World {
     }
 }
 
+/// What a player's heartbeats say.
+#[derive(Default)]
+struct Said {
+    ack: AtomicU32,
+    clock: AtomicU32,
+}
+
 struct Player {
     participant: Arc<Participant>,
     events: Events,
+    said: Arc<Said>,
     _beating: tokio_util::sync::DropGuard,
 }
 
@@ -263,6 +290,24 @@ impl Player {
                 .and_then(&mut pick)
         })
         .await
+    }
+
+    /// The next `state` of the authority.
+    async fn update(&mut self) -> wire::StateUpdate {
+        let update = support::wait_for(&mut self.events, |event| match event {
+            Event::Data {
+                from,
+                topic,
+                payload,
+                ..
+            } if &**topic == topic::STATE && &**from == gs_protocol::AUTHORITY_IDENTITY => {
+                Some(gs_protocol::decode_state_update(payload).unwrap())
+            }
+            _ => None,
+        })
+        .await;
+        self.said.clock.fetch_max(update.tick, Relaxed);
+        update
     }
 
     async fn started(&mut self) {
@@ -345,6 +390,149 @@ async fn two_players_play_a_match_to_its_end() {
     assert!(totals.packets > 0 && totals.transmits > 0, "{totals:?}");
     assert_eq!(totals.malformed, 0);
 
+    shutdown.cancel();
+    tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validated_match_gives_every_player_the_first_state_and_every_tick() {
+    let world = World::new().await;
+    let (authority, shutdown, run) = world.authority("one");
+    let (id, players, room) = world
+        .form_match_in(game::Game::NAME, AuthorityMode::Validated)
+        .await;
+    world.wait_for_match(id, |m| m.ready_at.is_some()).await;
+    let mut ada = world.player(players[0], &room).await;
+    let mut bob = world.player(players[1], &room).await;
+    let game = game::Game::new(false, Arc::default());
+    let schema = Schema::new(gs_engine::Simulation::manifest(&game)).unwrap();
+    for player in [&mut ada, &mut bob] {
+        let mut decoder = ConfirmedDecoder::default();
+        let (mut pieces, mut held, mut hashes) = (Vec::new(), None, 0);
+        let mut inputs = 0;
+        while held.is_none_or(|held| held < 120) || inputs == 0 {
+            match player.update().await.body {
+                Some(state_update::Body::Keyframe(piece)) => {
+                    pieces.extend_from_slice(&piece.data);
+                    if piece.index + 1 == piece.count {
+                        assert_eq!(state_hash(&pieces), piece.hash);
+                        pieces.clear();
+                        held = Some(held.unwrap_or(piece.tick).max(piece.tick));
+                    }
+                }
+                Some(state_update::Body::Confirmed(confirmed)) => {
+                    let ticks = decoder
+                        .decode(&schema, 2, confirmed.first_tick, &confirmed.data)
+                        .unwrap();
+                    for tick in ticks {
+                        if let Some(held) = held.as_mut().filter(|held| tick.log.tick == **held + 1)
+                        {
+                            *held += 1;
+                            hashes += u32::from(tick.hash.is_some());
+                            let pressed = tick.log.inputs.iter();
+                            inputs += pressed.filter(|input| !input.data.is_empty()).count();
+                        }
+                    }
+                }
+                Some(other) => panic!("{other:?}"),
+                None => {}
+            }
+            player.said.ack.store(held.unwrap_or(0), Relaxed);
+        }
+        assert!(hashes >= 2, "{hashes} hashes up to tick {held:?}");
+    }
+    ada.tell(&ClientEvent::Command(vec![0, game::FINISH]));
+    for player in [&mut ada, &mut bob] {
+        assert_eq!(player.stored().await.outcome(), wire::Outcome::Finished);
+    }
+    let ended = world
+        .wait_for_match(id, |m| m.status == MatchStatus::Ended)
+        .await;
+    assert_eq!(ended.winner, Some(players[0]));
+    assert!(authority.totals().keyframes >= 2);
+    shutdown.cancel();
+    tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_observer_players_hear_each_other_and_their_report_is_the_result() {
+    let world = World::new().await;
+    let (_, shutdown, run) = world.authority("one");
+    let (id, players, room) = world
+        .form_match_in(game::Game::NAME, AuthorityMode::Observer)
+        .await;
+    world.wait_for_match(id, |m| m.ready_at.is_some()).await;
+    let mut ada = world.player(players[0], &room).await;
+    let mut bob = world.player(players[1], &room).await;
+    ada.started().await;
+    bob.started().await;
+    let state = wire::PlayerState {
+        version: VERSION,
+        tick: 1,
+        data: b"here I am".to_vec(),
+    };
+    let mut bytes = Vec::new();
+    gs_protocol::encode_player_state(&state, &mut bytes).unwrap();
+    let share = || {
+        ada.participant.send(Packet {
+            topic: topic::STATE,
+            payload: &bytes,
+            channel: Channel::Lossy,
+            destinations: &[],
+        })
+    };
+    let name = players[0].to_string();
+    let heard = {
+        let hear = support::wait_for(&mut bob.events, |event| match event {
+            Event::Data {
+                from,
+                topic,
+                payload,
+                ..
+            } if &**topic == topic::STATE && **from == *name => {
+                Some(gs_protocol::decode_player_state(payload).unwrap())
+            }
+            _ => None,
+        });
+        tokio::pin!(hear);
+        loop {
+            share().unwrap();
+            // A lossy packet may be lost, so it is sent until it is heard.
+            if let Ok(heard) = tokio::time::timeout(SAY_AGAIN, &mut hear).await {
+                break heard;
+            }
+        }
+    };
+    assert_eq!(heard, state);
+
+    let slot = |slot, placement| SlotResult {
+        slot,
+        placement,
+        team: None,
+        score: 5,
+        statistics: Vec::new(),
+    };
+    let result = MatchResult {
+        outcome: gs_engine::simulation::Outcome::Finished,
+        slots: vec![slot(0, 2), slot(1, 1)],
+    };
+    for player in [&ada, &bob] {
+        player.tell(&ClientEvent::Report(result.clone()));
+    }
+    for player in [&mut ada, &mut bob] {
+        let ended = player.stored().await;
+        assert_eq!(
+            (ended.outcome(), ended.slots.len()),
+            (wire::Outcome::Finished, 2)
+        );
+    }
+    let ended = world
+        .wait_for_match(id, |m| m.status == MatchStatus::Ended)
+        .await;
+    assert_eq!((ended.winner, ended.rated), (Some(players[1]), false));
+    let details: serde_json::Value = serde_json::from_str(&ended.details.unwrap()).unwrap();
+    assert_eq!(details["reports"][0]["by"], serde_json::json!([0, 1]));
+    assert!(details["shared"][0].as_u64() >= Some(1), "{details}");
     shutdown.cancel();
     tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
 }
@@ -577,4 +765,6 @@ async fn a_room_that_livekit_lost_is_created_again_and_the_match_goes_on() {
     tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
 }
 
+/// How many ticks ahead of the clock that it knows a player steers.
+const AHEAD: u32 = 4;
 const SAY_AGAIN: Duration = Duration::from_millis(500);

@@ -489,6 +489,18 @@ impl<S: Simulation> Pipeline<S> {
             .map(|state| state.status(slot))
     }
 
+    /// Writes what a viewer (`None`: a spectator) sees after the last tick.
+    ///
+    /// # Errors
+    /// [`SimulationError`] where the game fails.
+    pub fn net_state(
+        &mut self,
+        viewer: Option<Slot>,
+        out: &mut NetState,
+    ) -> Result<(), SimulationError> {
+        self.simulation.net_state(viewer, out)
+    }
+
     /// What a viewer (`None`: a spectator) sees after the last tick, in parts for one packet each.
     ///
     /// # Errors

@@ -77,6 +77,24 @@ fn text(authority: &Authority) -> String {
     text.line(&format!("{name}{{kind=\"mute\"}}"), totals.mutes);
     text.line(&format!("{name}{{kind=\"removal\"}}"), totals.removals);
 
+    let name = "gameserver_late_total";
+    text.head(
+        name,
+        "counter",
+        "Inputs that came after their tick, and ticks confirmed without an input waited for.",
+    );
+    text.line(&format!("{name}{{what=\"input\"}}"), totals.frames_late);
+    text.line(&format!("{name}{{what=\"tick\"}}"), totals.ticks_late);
+    let name = "gameserver_resynchronised_total";
+    text.head(
+        name,
+        "counter",
+        "What players needed who could not follow, by kind.",
+    );
+    for (kind, count) in resynchronised(&totals) {
+        text.line(&format!("{name}{{kind=\"{kind}\"}}"), count);
+    }
+
     let name = "gameserver_tick_lateness_seconds";
     text.head(name, "histogram", "How late ticks started.");
     let mut count = 0;
@@ -94,7 +112,7 @@ fn text(authority: &Authority) -> String {
 }
 
 /// Reasons as labels; `RoomCounters` says what each is.
-fn dropped(totals: &RoomCounters) -> [(&'static str, u64); 14] {
+fn dropped(totals: &RoomCounters) -> [(&'static str, u64); 17] {
     [
         ("stranger", totals.strangers),
         ("malformed", totals.malformed),
@@ -103,13 +121,28 @@ fn dropped(totals: &RoomCounters) -> [(&'static str, u64); 14] {
         ("silenced", totals.silenced),
         ("frame_refused", totals.frames_refused),
         ("frame_too_far", totals.frames_too_far),
+        ("ack_refused", totals.acks_refused),
         ("input_refused_by_game", totals.inputs_refused),
         ("command_refused", totals.commands_refused),
         ("request_rate", totals.requests_limited),
+        ("out_of_mode", totals.out_of_mode),
+        ("module_refused", totals.modules_refused),
         ("not_taken", totals.dropped),
         ("inbox_full", totals.inbox_dropped),
         ("unsent", totals.unsent),
         ("game_log_rate", totals.log_lines_dropped),
+    ]
+}
+
+/// Kinds as labels; `RoomCounters` says what each is.
+fn resynchronised(totals: &RoomCounters) -> [(&'static str, u64); 6] {
+    [
+        ("keyframe", totals.keyframes),
+        ("catch_up", totals.catch_ups),
+        ("resync", totals.resyncs),
+        ("mismatch", totals.mismatches),
+        ("desync", totals.desyncs),
+        ("fall_back", totals.fall_backs),
     ]
 }
 

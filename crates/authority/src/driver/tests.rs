@@ -89,6 +89,7 @@ impl Running {
         let config = RoomConfig {
             match_id: "m1".to_owned(),
             game: "sum".to_owned(),
+            mode: gs_engine::AuthorityMode::Full,
             module_sha256: "00".repeat(32),
             manifest: game.manifest_json.into(),
             epoch: 1,

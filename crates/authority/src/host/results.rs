@@ -18,7 +18,7 @@ pub(super) fn outcome(
             Outcome::Void => gs_store::Outcome::Void,
         },
         reason: result.reason.clone(),
-        details: None,
+        details: result.details.clone(),
         slots: result.result.slots.iter().map(slot_outcome).collect(),
         started_at,
         ended_at,

@@ -5,6 +5,7 @@ use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use gs_engine::mode::UnknownMode;
 use gs_engine::simulation::{LogLevel, LogLine, Simulation};
 use gs_store::{Claim, Lease, Match, MatchOutcome, MatchStatus, StoreOutcome};
 use livekit_data::{CloseReason, Participant};
@@ -213,7 +214,7 @@ impl Authority {
                 .modules
                 .load(&details.game, &details.module_sha256);
             let game = loaded.map_err(|error| error.to_string())?;
-            let config = room_config(&authority, details, epoch, game.manifest_json);
+            let config = room_config(&authority, details, epoch, game.manifest_json)?;
             let now = Instant::now();
             let mut room = Room::new(config, game.simulation, now)
                 .map_err(|error| format!("the game does not start: {error}"))?;
@@ -285,15 +286,20 @@ fn room_config(
     details: Match,
     epoch: u64,
     manifest_json: String,
-) -> RoomConfig {
+) -> Result<RoomConfig, String> {
+    let mode = details
+        .authority_mode
+        .parse()
+        .map_err(|error: UnknownMode| error.to_string())?;
     let players = details.slots.into_iter().map(|slot| RoomPlayer {
         identity: slot.player_id.to_string(),
         username: slot.username,
         team: slot.team,
     });
-    RoomConfig {
+    Ok(RoomConfig {
         match_id: details.id.to_string(),
         game: details.game,
+        mode,
         module_sha256: details.module_sha256,
         manifest: manifest_json.into(),
         epoch,
@@ -302,7 +308,7 @@ fn room_config(
         players: players.collect(),
         unix_ms: u64::try_from(Utc::now().timestamp_millis()).unwrap_or(0),
         patience: authority.config.patience,
-    }
+    })
 }
 
 /// What waits on a running room's behalf.
@@ -394,6 +400,9 @@ impl RoomTask {
         let outcome_name = outcome.outcome.as_str();
         let (reason, ticks) = (result.reason.as_deref().unwrap_or_default(), result.ticks);
         let seconds = self.since.elapsed().as_secs();
+        if let Some(details) = &result.details {
+            tracing::info!(details, "what is known of the match's end");
+        }
         if result.failed {
             tracing::error!(
                 outcome = outcome_name,

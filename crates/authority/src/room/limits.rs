@@ -62,6 +62,15 @@ pub(crate) const CHAT_BURST: f64 = 5.0;
 pub(crate) const COMMAND_RATE: f64 = 20.0;
 /// Commands at once.
 pub(crate) const COMMAND_BURST: f64 = 20.0;
+/// Fresh starts that a player may ask for, a second: each can be megabytes, and one under way has
+/// to arrive before another makes sense.
+pub(crate) const RESYNC_RATE: f64 = 1.0;
+/// Fresh starts at once: one that was lost, and the next.
+pub(crate) const RESYNC_BURST: f64 = 2.0;
+/// Reports of what differed that are looked at, a second: one follows each fresh start.
+pub(crate) const DESYNC_RATE: f64 = 0.2;
+/// Such reports at once.
+pub(crate) const DESYNC_BURST: f64 = 3.0;
 /// Lines of a game that are written to the log, a second, and as many reasons for which it refused
 /// inputs: enough to follow a match, and 256 rooms whose games log without end fill no disk.
 pub(crate) const LOG_RATE: f64 = 10.0;
@@ -76,6 +85,8 @@ pub(crate) const REPORT_AGAIN: Duration = Duration::from_secs(2);
 /// 64 players with hidden state in a few parts each. Whoever drives the room takes them after each
 /// call, so a full queue means that nobody does.
 pub(crate) const TRANSMITS: usize = 4_096;
+/// Buffers of packets that were taken, kept for the next: two for each of 64 players.
+pub(crate) const SPARE_BUFFERS: usize = 128;
 /// Most events that wait to be taken by [`poll_event`](super::Room::poll_event).
 pub(crate) const EVENTS: usize = 1_024;
 

@@ -2,17 +2,20 @@
 
 use std::time::Instant;
 
-use gs_engine::Slot;
 use gs_engine::input_buffer::Admission;
-use gs_engine::simulation::Simulation;
+use gs_engine::simulation::{MatchResult, Simulation};
+use gs_engine::{AuthorityMode, Slot, Tick};
 use gs_protocol::wire::{self, server_event::Body};
-use gs_protocol::{ClientEvent, VERSION, decode_chat, decode_client_event, decode_player_input};
-use gs_protocol::{limits as wire_limits, topic};
+use gs_protocol::{
+    ClientEvent, VERSION, convert, decode_chat, decode_client_event, decode_player_input,
+    decode_player_state, limits as wire_limits, topic,
+};
 use prost::Message;
 
 use super::limits::{REPORT_AGAIN, STRANGERS};
 use super::player::{Escalation, Standing};
-use super::{Phase, Presence, Room, RoomEvent};
+use super::relay::Resync;
+use super::{Phase, Presence, Room, RoomEvent, Service};
 
 impl<S: Simulation> Room<S> {
     /// Takes a packet of a participant, by the identity that LiveKit vouches for.
@@ -28,11 +31,21 @@ impl<S: Simulation> Room<S> {
         if !self.admit(slot, now) {
             return;
         }
-        self.heard(slot, now);
-        match topic {
-            topic::INPUT => self.handle_input(slot, payload, now),
-            topic::EVENTS => self.handle_client_event(slot, payload, now),
-            topic::CHAT => self.handle_chat(slot, payload, now),
+        // A `hello` may be one that keeps its sender out.
+        if topic != topic::EVENTS {
+            self.heard(slot, now);
+        }
+        match (topic, &mut self.service) {
+            (topic::INPUT, _) => self.handle_input(slot, payload, now),
+            (topic::EVENTS, _) => self.handle_client_event(slot, payload, now),
+            (topic::CHAT, _) => self.handle_chat(slot, payload, now),
+            (topic::STATE, Service::Observer(observed)) => {
+                if decode_player_state(payload).is_err() {
+                    self.counters.malformed += 1;
+                } else if self.phase == Phase::Running {
+                    observed.note_shared(slot);
+                }
+            }
             _ => self.counters.unknown_topic += 1,
         }
     }
@@ -98,15 +111,18 @@ impl<S: Simulation> Room<S> {
             self.counters.malformed += 1;
             return;
         };
-        let player = &mut self.players[slot];
-        // The channel is unordered: an older packet must not set the echo back. The clock of the
-        // sender wraps around, so "older" is the shorter way round.
-        let newer = |(sent, _): (u32, Instant)| input.sent_ms.wrapping_sub(sent) as i32 >= 0;
-        if player.echo.is_none_or(newer) {
-            player.echo = Some((input.sent_ms, now));
-        }
+        let newest = self.players[slot].note_echo(input.sent_ms, now);
         if self.phase != Phase::Running {
             return;
+        }
+        let ack = (input.ack_tick, input.ack_bits);
+        match &mut self.service {
+            Service::Full(views) => views.handle_ack(slot, ack),
+            Service::Validated(relay) => {
+                relay.handle_ack(slot, ack, newest, self.pipeline.tick(), now);
+            }
+            // Nobody here simulates what it steers.
+            Service::Observer(_) => return,
         }
         let since = now.saturating_duration_since(self.last_tick);
         let since = (since.as_secs_f64() * f64::from(self.tick_rate) * 256.0) as u32;
@@ -125,21 +141,175 @@ impl<S: Simulation> Room<S> {
     }
 
     fn handle_client_event(&mut self, slot: usize, payload: &[u8], now: Instant) {
-        match decode_client_event(payload) {
-            Ok(ClientEvent::Hello { .. }) => {
-                if self.players[slot].hellos.take(now) {
-                    self.welcome(slot);
-                } else {
-                    self.counters.requests_limited += 1;
-                }
-            }
+        let event = decode_client_event(payload);
+        if let Ok(ClientEvent::Hello {
+            module: Some((sha256, version)),
+        }) = &event
+            && *sha256 != self.config.module_sha256
+        {
+            return self.refuse_module(slot, sha256, version, now);
+        }
+        self.heard(slot, now);
+        match event {
+            Ok(ClientEvent::Hello { .. }) => self.handle_hello(slot, now),
             Ok(ClientEvent::Leave) => self.give_up(slot),
             Ok(ClientEvent::Command(data)) => self.handle_command(slot, &data, now),
-            Ok(
-                ClientEvent::Resync { .. } | ClientEvent::Desync { .. } | ClientEvent::Report(_),
-            )
-            | Err(_) => self.counters.malformed += 1,
+            Ok(ClientEvent::Resync { mismatch }) => self.handle_resync(slot, mismatch, now),
+            Ok(ClientEvent::Desync { tick, differences }) => {
+                self.handle_desync(slot, tick, &differences, now);
+            }
+            Ok(ClientEvent::Report(result)) => self.handle_report(slot, result, now),
+            Err(_) => self.counters.malformed += 1,
         }
+    }
+
+    /// Keeps a player out whose module is not the match's: the two would not agree on anything.
+    fn refuse_module(&mut self, slot: usize, theirs: &str, version: &str, now: Instant) {
+        if !self.players[slot].hellos.take(now) {
+            self.counters.requests_limited += 1;
+            return;
+        }
+        self.counters.modules_refused += 1;
+        let reason = format!(
+            "this match plays {} {} (module {}), and you brought version {} (module {}); load the \
+             match's module",
+            self.config.game,
+            self.pipeline.manifest().version,
+            start_of(&self.config.module_sha256, HASH_DIGITS),
+            printable(version, LABEL_BYTES),
+            start_of(&printable(theirs, LABEL_BYTES), HASH_DIGITS),
+        );
+        self.refuse(slot, "module", reason);
+    }
+
+    fn handle_hello(&mut self, slot: usize, now: Instant) {
+        if !self.players[slot].hellos.take(now) {
+            self.counters.requests_limited += 1;
+            return;
+        }
+        // Whoever says hello may have started afresh, with another clock and nothing received.
+        self.players[slot].echo = None;
+        match &mut self.service {
+            Service::Full(views) => views.reset(slot),
+            Service::Validated(relay) => relay.forget_sent(slot),
+            Service::Observer(_) => {}
+        }
+        self.welcome(slot);
+    }
+
+    fn handle_resync(&mut self, slot: usize, mismatch: Option<(Tick, u64)>, now: Instant) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let pipeline = &self.pipeline;
+        let resync = match &mut self.service {
+            Service::Full(views) => {
+                if self.players[slot].resyncs.take(now) {
+                    views.reset(slot);
+                    Resync::Served
+                } else {
+                    Resync::Limited
+                }
+            }
+            Service::Validated(relay) => {
+                let ours = mismatch.and_then(|(tick, _)| pipeline.confirmed(tick)?.hash);
+                let differs = ours.is_some() && ours != mismatch.map(|(_, hash)| hash);
+                if differs {
+                    self.counters.mismatches += 1;
+                }
+                relay.handle_resync(slot, mismatch.map(|(tick, _)| tick), differs, now)
+            }
+            Service::Observer(_) => {
+                self.counters.out_of_mode += 1;
+                return;
+            }
+        };
+        match resync {
+            Resync::Served => self.counters.resyncs += 1,
+            Resync::Limited => self.counters.requests_limited += 1,
+            Resync::FellBack => {
+                self.counters.resyncs += 1;
+                self.counters.fall_backs += 1;
+                tracing::warn!(
+                    match.id = self.config.match_id,
+                    player.id = &*self.players[slot].identity,
+                    tick = self.pipeline.tick(),
+                    "a player's own simulation keeps differing; it is sent snapshots from now on"
+                );
+                let reason = "your simulation differed from the server's too often".to_owned();
+                let mode = wire::AuthorityMode::Full.into();
+                self.tell(slot, &Body::Mode(wire::ModeChanged { mode, reason }));
+            }
+        }
+    }
+
+    /// Writes down what differed, for the game's developer. All of it is a player's word.
+    fn handle_desync(
+        &mut self,
+        slot: usize,
+        tick: Tick,
+        differences: &[wire::Difference],
+        now: Instant,
+    ) {
+        let Service::Validated(relay) = &mut self.service else {
+            self.counters.out_of_mode += 1;
+            return;
+        };
+        let Some(first) = relay.handle_desync(slot, now) else {
+            self.counters.requests_limited += 1;
+            return;
+        };
+        self.counters.desyncs += 1;
+        let (match_id, player) = (self.config.match_id.as_str(), &*self.players[slot].identity);
+        if first {
+            let message = "a player's simulation differs from the server's";
+            tracing::warn!(match.id = match_id, player.id = player, tick, message);
+        }
+        for difference in differences {
+            let field = format!(
+                "{}.{}",
+                printable(&difference.kind, LABEL_BYTES),
+                printable(&difference.field, LABEL_BYTES)
+            );
+            let (entity, mine, theirs) = (difference.entity, difference.mine, difference.theirs);
+            if first {
+                tracing::warn!(match.id = match_id, player.id = player, tick, entity, field,
+                    player.value = mine, server.value = theirs, "a field differs");
+            } else {
+                tracing::debug!(match.id = match_id, player.id = player, tick, entity, field,
+                    player.value = mine, server.value = theirs, "a field differs");
+            }
+        }
+    }
+
+    fn handle_report(&mut self, slot: usize, result: MatchResult, now: Instant) {
+        let teams = self.pipeline.config().teams;
+        let Service::Observer(observed) = &mut self.service else {
+            self.counters.out_of_mode += 1;
+            return;
+        };
+        if self.phase != Phase::Running || self.players[slot].presence == Presence::Gone {
+            self.counters.out_of_mode += 1;
+            return;
+        }
+        match observed.report(slot, result, teams, now) {
+            Ok(true) => {
+                let player = &*self.players[slot].identity;
+                tracing::info!(match.id = self.config.match_id, player.id = player,
+                    "a player reported how the match ended");
+            }
+            // Its first word counts.
+            Ok(false) => self.counters.requests_limited += 1,
+            Err(reason) => {
+                self.counters.malformed += 1;
+                self.refuse(slot, "report", reason);
+            }
+        }
+    }
+
+    fn refuse(&mut self, slot: usize, what: &str, reason: String) {
+        let what = what.to_owned();
+        self.tell(slot, &Body::Refused(wire::Refused { what, reason }));
     }
 
     fn handle_command(&mut self, slot: usize, data: &[u8], now: Instant) {
@@ -148,7 +318,9 @@ impl<S: Simulation> Room<S> {
             self.counters.commands_refused += 1;
             return;
         }
-        let reason = if self.phase == Phase::Running {
+        let reason = if matches!(self.service, Service::Observer(_)) {
+            "nobody on the server simulates this match; commands go nowhere".to_owned()
+        } else if self.phase == Phase::Running {
             match self.pipeline.handle_command(slot as Slot, data) {
                 Ok(()) => return,
                 Err(refusal) => refusal.to_string(),
@@ -157,13 +329,7 @@ impl<S: Simulation> Room<S> {
             "the match is not running".to_owned()
         };
         self.counters.commands_refused += 1;
-        self.tell(
-            slot,
-            &Body::Refused(wire::Refused {
-                what: "command".to_owned(),
-                reason,
-            }),
-        );
+        self.refuse(slot, "command", reason);
     }
 
     fn handle_chat(&mut self, slot: usize, payload: &[u8], now: Instant) {
@@ -195,6 +361,10 @@ impl<S: Simulation> Room<S> {
             Phase::Ended { .. } | Phase::Closed => wire::Phase::Ended,
         };
         let players = self.players.iter().enumerate();
+        let mode = match &self.service {
+            Service::Validated(relay) if relay.sends_views(slot) => AuthorityMode::Full,
+            _ => self.config.mode,
+        };
         let mut welcome = wire::Welcome {
             match_id: self.config.match_id.clone(),
             game: self.config.game.clone(),
@@ -202,13 +372,13 @@ impl<S: Simulation> Room<S> {
             manifest: self.config.manifest.as_ref().to_owned(),
             tick_rate: self.tick_rate,
             phase: phase.into(),
-            tick: self.pipeline.tick(),
+            tick: self.clock(),
             slot: Some(slot as u32),
             players: players
                 .map(|(slot, player)| player.to_wire(slot as Slot))
                 .collect(),
             ended: self.ended_message(),
-            mode: wire::AuthorityMode::Full.into(),
+            mode: convert::mode_to_wire(mode).into(),
             module_version: self.pipeline.manifest().version.clone(),
             teams: self.pipeline.config().teams.into(),
             options: self.config.options.clone(),
@@ -231,13 +401,26 @@ impl<S: Simulation> Room<S> {
             self.outbox.event(player, body);
         }
     }
-
-    /// Whether a player gets state: it is here.
-    pub(super) fn watches(&self, slot: usize) -> bool {
-        let player = &self.players[slot];
-        player.presence == Presence::Present && player.standing == Standing::Good
-    }
 }
 
+/// The first characters of a text.
+fn start_of(text: &str, characters: usize) -> &str {
+    let end = text.char_indices().nth(characters);
+    end.map_or(text, |(end, _)| &text[..end])
+}
+
+/// A player's text, fit for a log: short, and nothing in it but what can be seen.
+fn printable(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].chars().filter(|c| !c.is_control()).collect()
+}
+
+/// Digits of a module's hash that people compare.
+const HASH_DIGITS: usize = 8;
+/// Most bytes of a name or version that a player gives: as many as a manifest's.
+const LABEL_BYTES: usize = 64;
 /// Most bytes of an event's body; version, epoch and sequence take the rest of a packet.
 const BODY_BYTES: usize = wire_limits::EVENT_BYTES - 64;

@@ -10,7 +10,7 @@ use super::RoomPlayer;
 use super::limits::{
     Bucket, CHAT_BURST, CHAT_RATE, COMMAND_BURST, COMMAND_RATE, EXCESS_WINDOW, HELLO_BURST,
     HELLO_RATE, MUTE_AFTER, PACKETS_BURST_SECONDS, PACKETS_LEAST, PACKETS_PER_TICK, REMOVE_AFTER,
-    REPORT_AGAIN,
+    REPORT_AGAIN, RESYNC_BURST, RESYNC_RATE,
 };
 
 /// Whether a player takes part.
@@ -67,6 +67,7 @@ pub(crate) struct Player {
     pub(crate) hellos: Bucket,
     pub(crate) chats: Bucket,
     pub(crate) commands: Bucket,
+    pub(crate) resyncs: Bucket,
     excess: u32,
     excess_since: Instant,
 }
@@ -89,9 +90,26 @@ impl Player {
             hellos: Bucket::new(HELLO_RATE, HELLO_BURST, now),
             chats: Bucket::new(CHAT_RATE, CHAT_BURST, now),
             commands: Bucket::new(COMMAND_RATE, COMMAND_BURST, now),
+            resyncs: Bucket::new(RESYNC_RATE, RESYNC_BURST, now),
             excess: 0,
             excess_since: now,
         }
+    }
+
+    /// Whether it gets state: it is here.
+    pub(crate) fn watches(&self) -> bool {
+        self.presence == Presence::Present && self.standing == Standing::Good
+    }
+
+    /// Takes in the clock of a packet; says whether no newer packet has come. The channel is
+    /// unordered, and the sender's clock wraps around, so "older" is the shorter way round.
+    pub(crate) fn note_echo(&mut self, sent_ms: u32, now: Instant) -> bool {
+        let newer = |(sent, _): (u32, Instant)| sent_ms.wrapping_sub(sent) as i32 >= 0;
+        let newest = self.echo.is_none_or(newer);
+        if newest {
+            self.echo = Some((sent_ms, now));
+        }
+        newest
     }
 
     /// Whether it takes part, or is missed after it did.

@@ -1,7 +1,10 @@
 //! Whole matches in virtual time, against a small game linked natively.
 
+mod full;
 mod game;
 mod harness;
+mod observer;
+mod validated;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -113,7 +116,7 @@ fn a_late_first_arrival_joins_while_the_slot_is_held() {
 }
 
 #[test]
-fn players_who_joined_and_say_nothing_start_the_match_and_are_sent_state_while_they_are_held() {
+fn players_who_joined_and_say_nothing_start_the_match_and_are_sent_state_until_they_are_lost() {
     let mut h = Harness::new(2);
     for slot in 0..2 {
         let identity = h.identity(slot);
@@ -122,15 +125,9 @@ fn players_who_joined_and_say_nothing_start_the_match_and_are_sent_state_while_t
     h.run(seconds(5.0), &[]);
     assert_eq!(h.room.presence(0), Some(Presence::Lost));
     assert!(h.room.game_tick() > 200);
-    let states = h.sent.iter().filter(|sent| sent.topic == topic::STATE);
-    let ticks: BTreeSet<u32> = states
-        .map(|state| {
-            gs_protocol::decode_state_update(&state.payload)
-                .unwrap()
-                .tick
-        })
-        .collect();
-    assert_eq!(ticks.len(), h.room.game_tick() as usize);
+    let ticks: BTreeSet<u32> = h.states().iter().map(|(_, _, state)| state.tick).collect();
+    assert_eq!(ticks, (1..=ticks.len() as u32).collect());
+    assert!((115..=122).contains(&ticks.len()), "{}", ticks.len());
 }
 
 #[test]
@@ -438,7 +435,7 @@ fn hidden_state_goes_to_each_viewer_alone() {
 }
 
 #[test]
-fn a_large_state_is_cut_into_packets_that_fit_and_every_status_gets_its_turn() {
+fn a_large_state_fits_its_packets_and_every_status_gets_its_turn() {
     let mut h = Harness::with(64, |config| {
         config.options = r#"{"entities":400}"#.to_owned()
     });
@@ -454,7 +451,7 @@ fn a_large_state_is_cut_into_packets_that_fit_and_every_status_gets_its_turn() {
         seen.extend(state.slots.iter().map(|s| s.slot));
         parts += 1;
     }
-    assert!(parts > 60, "{parts}");
+    assert!((29..=31).contains(&parts), "{parts} in half a second");
     assert_eq!(seen.len(), 64);
     assert_eq!(h.room.counters().dropped, 0);
 }
@@ -684,13 +681,18 @@ fn what_nobody_takes_is_bounded() {
 
 #[test]
 fn random_packets_never_panic_and_never_stop_the_match() {
-    for seed in 0..20 {
-        let mut h = Harness::running(3);
+    for seed in 0..24 {
+        let mut h = match seed % 3 {
+            0 => Harness::running(3),
+            1 => Harness::validated(3).started(),
+            _ => Harness::observer(3).started(),
+        };
         harness::throw_random_packets(&mut h, seed, 3_000);
         assert_eq!(h.room.pipeline().manifest().name, Game::NAME);
         for sent in &h.sent {
             let limit = match sent.topic {
-                topic::STATE => gs_protocol::limits::STATE_BYTES,
+                topic::STATE if sent.channel == Channel::Lossy => gs_protocol::limits::STATE_BYTES,
+                topic::STATE => gs_protocol::limits::KEYFRAME_BYTES,
                 topic::CHAT => gs_protocol::limits::CHAT_BYTES,
                 _ => gs_protocol::limits::EVENT_BYTES,
             };

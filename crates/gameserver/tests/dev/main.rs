@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../sandbox/tests/support/mod.rs"]
+mod module;
 mod support;
 
 use std::io::Write;
@@ -135,6 +137,37 @@ fn a_bad_configuration_stops_the_start_with_the_line() {
         let error = refused(&arguments);
         assert!(
             error.contains("config.yaml:2: game.authority_mode") && error.contains("full"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn validated_for_a_module_that_hides_state_stops_the_start_with_the_line_and_the_fix() {
+    let folder = tempfile::tempdir().unwrap();
+    let hides = module::MANIFEST.replace("\"hidden_state\": false", "\"hidden_state\": true");
+    let bytes = module::game_with_manifest(&hides, &[]);
+    std::fs::write(folder.path().join("cards.wasm"), bytes).unwrap();
+    let file = folder.path().join("config.yaml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        ["config", "check", file.to_str().unwrap()].map(str::to_owned)
+    };
+    let cards = "games:\n  cards:\n    module: cards.wasm\n";
+    for (text, place) in [
+        (
+            format!("{cards}    authority_mode: validated\n"),
+            "config.yaml:4: games.cards.authority_mode: ",
+        ),
+        (
+            format!("game:\n  authority_mode: validated\n{cards}"),
+            "config.yaml:2: game.authority_mode: ",
+        ),
+    ] {
+        let arguments = check(&text);
+        let error = refused(&arguments.each_ref().map(String::as_str));
+        assert!(
+            error.contains(place) && error.contains("choose `full`"),
             "{error}"
         );
     }

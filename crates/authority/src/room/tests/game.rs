@@ -34,6 +34,8 @@ pub(super) struct Game {
     /// Lines to log in each step, and whether there is no net state once the match is over.
     log_lines: u64,
     fails_at_end: bool,
+    /// What a save is filled up to.
+    save_bytes: usize,
     over: bool,
 }
 
@@ -66,7 +68,7 @@ impl Game {
             teams: 0,
             hidden_state,
             late_window_ms: 100,
-            max_save_bytes: 1024,
+            max_save_bytes: 1 << 20,
             leaderboard: LeaderboardRule::Best,
             input: vec![field(
                 "x",
@@ -95,6 +97,7 @@ impl Game {
             entities: 3,
             log_lines: 0,
             fails_at_end: false,
+            save_bytes: 0,
             over: false,
         }
     }
@@ -129,6 +132,7 @@ impl Simulation for Game {
         self.entities = options["entities"].as_u64().unwrap_or(3) as u32;
         self.log_lines = options["log_lines"].as_u64().unwrap_or(0);
         self.fails_at_end = options["fails_at_end"].as_bool().unwrap_or(false);
+        self.save_bytes = options["save_bytes"].as_u64().unwrap_or(0) as usize;
         Ok(())
     }
 
@@ -186,6 +190,7 @@ impl Simulation for Game {
     fn save(&mut self, out: &mut Vec<u8>) -> Result<(), SimulationError> {
         out.clear();
         out.extend_from_slice(&self.journal.lock().unwrap().joins);
+        out.resize(out.len().max(self.save_bytes), 7);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gs_engine::Slot;
+use gs_engine::{AuthorityMode, Slot};
 use gs_protocol::wire::{self, InputFrame, server_event::Body};
 use gs_protocol::{
     ClientEvent, VERSION, encode_chat, encode_client_event, encode_player_input, topic,
@@ -11,16 +11,40 @@ use gs_protocol::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::super::{
-    Destination, Patience, Room, RoomConfig, RoomEvent, RoomPlayer, RoomResult, Transmit,
+    Channel, Destination, Patience, Room, RoomConfig, RoomEvent, RoomPlayer, RoomResult,
 };
 use super::game::{Game, Journal};
 
 pub(super) const UNIX_MS: u64 = 1_700_000_000_000;
 
+/// What a player's packets acknowledge.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Ack {
+    /// The newest tick that ran.
+    #[default]
+    All,
+    /// This.
+    Of(u32, u32),
+}
+
+/// A packet that the room sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) to: Destination,
+    pub(super) channel: Channel,
+    pub(super) topic: &'static str,
+    pub(super) payload: Vec<u8>,
+}
+
 pub(super) struct Harness {
     pub(super) room: Room<Game>,
+    players: usize,
+    /// Of the players' clocks, which stand still between packets of the same tick.
+    pub(super) clock_ms: u32,
+    /// What each player's next packets acknowledge.
+    pub(super) acks: Vec<Ack>,
     pub(super) now: Instant,
-    pub(super) sent: Vec<Transmit>,
+    pub(super) sent: Vec<Sent>,
     pub(super) events: Vec<RoomEvent>,
     journal: Arc<Mutex<Journal>>,
 }
@@ -38,17 +62,29 @@ impl Harness {
         Self::make(players, true, |_| {})
     }
 
+    pub(super) fn validated(players: usize) -> Self {
+        Self::with(players, |config| config.mode = AuthorityMode::Validated)
+    }
+
+    pub(super) fn observer(players: usize) -> Self {
+        Self::with(players, |config| config.mode = AuthorityMode::Observer)
+    }
+
     pub(super) fn with(players: usize, change: impl FnOnce(&mut RoomConfig)) -> Self {
         Self::make(players, false, change)
     }
 
     /// With every player present for a second of a running match.
     pub(super) fn running(players: usize) -> Self {
-        let mut harness = Self::new(players);
-        let all: Vec<usize> = (0..players).collect();
-        harness.run(seconds(1.0), &all);
-        assert!(harness.room.game_tick() > 50);
-        harness
+        Self::new(players).started()
+    }
+
+    /// The same, after a second with every player present.
+    pub(super) fn started(mut self) -> Self {
+        let all: Vec<usize> = (0..self.players).collect();
+        self.run(seconds(1.0), &all);
+        assert!(self.room.game_tick() > 50);
+        self
     }
 
     fn make(players: usize, hidden: bool, change: impl FnOnce(&mut RoomConfig)) -> Self {
@@ -60,6 +96,7 @@ impl Harness {
         let mut config = RoomConfig {
             match_id: "m1".to_owned(),
             game: Game::NAME.to_owned(),
+            mode: AuthorityMode::Full,
             module_sha256: "00".repeat(32),
             manifest: "{}".into(),
             epoch: 7,
@@ -75,6 +112,9 @@ impl Harness {
         let room = Room::new(config, Game::new(hidden, journal.clone()), now).unwrap();
         Self {
             room,
+            players,
+            clock_ms: 0,
+            acks: vec![Ack::default(); players],
             now,
             sent: Vec::new(),
             events: Vec::new(),
@@ -87,7 +127,7 @@ impl Harness {
         let end = self.now + time;
         while self.now < end {
             for slot in slots {
-                let tick = self.room.game_tick() + 1;
+                let tick = self.room.clock() + 1;
                 self.input(*slot, &[(tick, 0.0)]);
             }
             self.tick();
@@ -96,13 +136,20 @@ impl Harness {
 
     pub(super) fn tick(&mut self) {
         self.now += Duration::from_secs(1) / 60;
+        self.clock_ms += 16;
         self.room.tick(self.now);
         self.drain();
     }
 
     pub(super) fn drain(&mut self) {
-        self.sent
-            .extend(std::iter::from_fn(|| self.room.poll_transmit()));
+        while let Some(packet) = self.room.poll_transmit() {
+            self.sent.push(Sent {
+                to: packet.to.clone(),
+                channel: packet.channel,
+                topic: packet.topic,
+                payload: packet.payload.to_vec(),
+            });
+        }
         self.events
             .extend(std::iter::from_fn(|| self.room.poll_event()));
     }
@@ -119,19 +166,34 @@ impl Harness {
                 data: x.to_le_bytes().to_vec(),
             })
             .collect();
+        let (ack_tick, ack_bits) = match self.acks[slot] {
+            Ack::All => (self.room.game_tick(), 0),
+            Ack::Of(tick, bits) => (tick, bits),
+        };
         let input = wire::PlayerInput {
             version: VERSION,
             frames,
-            ack_tick: self.room.game_tick(),
+            ack_tick,
             view_tick: 0,
-            sent_ms: 77,
-            ack_bits: 0,
+            sent_ms: 77 + self.clock_ms,
+            ack_bits,
         };
         let mut bytes = Vec::new();
         encode_player_input(&input, &mut bytes).unwrap();
         self.room
             .handle_packet(&self.identity(slot), topic::INPUT, &bytes, self.now);
         self.drain();
+    }
+
+    /// What the room sent on topic `state`, with whom it was for and how.
+    pub(super) fn states(&self) -> Vec<(Destination, Channel, wire::StateUpdate)> {
+        let states = self.sent.iter().filter(|sent| sent.topic == topic::STATE);
+        states
+            .map(|sent| {
+                let update = gs_protocol::decode_state_update(&sent.payload).unwrap();
+                (sent.to.clone(), sent.channel, update)
+            })
+            .collect()
     }
 
     pub(super) fn client_event(&mut self, slot: usize, event: &ClientEvent) {
@@ -265,14 +327,23 @@ pub(super) fn throw_random_packets(harness: &mut Harness, seed: u64, packets: us
                     ack_tick: tick,
                     view_tick,
                     sent_ms,
-                    ack_bits: 0,
+                    ack_bits: random.random(),
                 };
                 encode_player_input(&input, &mut bytes).unwrap();
             }
             1 => {
                 // No FINISH, TRAP or leave, after which there would be nothing left to test.
-                let event = match random.random_range(0..3) {
+                let event = match random.random_range(0..5) {
                     0 => ClientEvent::Hello { module: None },
+                    3 => ClientEvent::Resync {
+                        mismatch: random
+                            .random_bool(0.5)
+                            .then(|| (tick.max(1), random.random())),
+                    },
+                    4 => ClientEvent::Desync {
+                        tick,
+                        differences: vec![wire::Difference::default(); random.random_range(0..20)],
+                    },
                     1 => ClientEvent::Command(vec![0, random.random_range(3..20)]),
                     _ => ClientEvent::Command(vec![random.random(); random.random_range(3..50)]),
                 };

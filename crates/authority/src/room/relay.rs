@@ -1,0 +1,581 @@
+//! `validated`: what is confirmed of each tick goes to all who simulate it too.
+//!
+//! Each tick of the clock one lossy packet goes to everyone, with the confirmed ticks that somebody
+//! who follows has not acknowledged yet, the newest always among them. Whoever lacks more than such
+//! a packet repeats gets them reliably, now and then. Whoever has nothing to start from gets a
+//! keyframe in pieces, and the ticks since. Whose own state keeps differing is sent views instead.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gs_engine::confirmed::{ConfirmedEncoder, ConfirmedTick, EncodeError};
+use gs_engine::pipeline::{KEPT_TICKS, Keyframe, Pipeline};
+use gs_engine::replication::Replicator;
+use gs_engine::simulation::{NetState, Simulation, SimulationError, Slot, Tick};
+use gs_protocol::wire;
+
+use super::limits::{Bucket, DESYNC_BURST, DESYNC_RATE, RESYNC_BURST, RESYNC_RATE};
+use super::outbox::{CHUNK_BYTES, LOSSY_BYTES, Outbox, RELIABLE_BYTES, Statuses};
+use super::player::Player;
+use super::{Channel, Destination};
+
+/// Who is sent what of a match whose ticks are confirmed.
+pub(super) struct Relay {
+    encoder: ConfirmedEncoder,
+    data: Vec<u8>,
+    followers: Vec<Follower>,
+    /// The newest tick in the last packet for all, and the clock then.
+    sent: Tick,
+    sent_at: Tick,
+    /// The newest state that was cut up, for whoever else starts from it.
+    keyframe: Option<Arc<State>>,
+    views: Replicator,
+    view: NetState,
+    max_state_bytes: usize,
+    pub(super) counters: RelayCounters,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RelayCounters {
+    pub(super) keyframes: u64,
+    pub(super) catch_ups: u64,
+    pub(super) acks_refused: u64,
+}
+
+/// One slot's client.
+struct Follower {
+    service: Service,
+    /// The newest tick up to which it says to hold all.
+    acked: Tick,
+    /// The newest tick up to which it was sent all reliably.
+    sent: Tick,
+    /// The tick of its newest keyframe; none before the first.
+    started: Option<Tick>,
+    /// Whether its newest packet says that it holds nothing.
+    empty: bool,
+    /// What it asked for, and was not given yet.
+    asked: Option<Start>,
+    keyframe_after: Option<Instant>,
+    keyframe_pause: Duration,
+    catch_up_after: Option<Instant>,
+    resyncs: Bucket,
+    desyncs: Bucket,
+    desync_noted: bool,
+    mismatches: Vec<Instant>,
+}
+
+/// From where a follower is to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    Newest,
+    At(Tick),
+}
+
+enum Service {
+    Ticks,
+    /// The pieces of a keyframe from this one on are still to be sent.
+    Pieces(Arc<State>, usize),
+    /// It does not simulate by itself any more.
+    Views {
+        since: Instant,
+    },
+}
+
+struct State {
+    tick: Tick,
+    hash: u64,
+    bytes: Vec<u8>,
+}
+
+/// What became of a player's request to start afresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resync {
+    /// It is sent what it needs.
+    Served,
+    /// It asks too often.
+    Limited,
+    /// Its state differed too often: it is sent views from now on.
+    FellBack,
+}
+
+impl Relay {
+    pub(super) fn new(players: usize, max_state_bytes: u32, now: Instant) -> Self {
+        Self {
+            encoder: ConfirmedEncoder::default(),
+            data: Vec::new(),
+            followers: (0..players).map(|_| Follower::new(now)).collect(),
+            sent: 0,
+            sent_at: 0,
+            keyframe: None,
+            views: Replicator::new(players, LOSSY_BYTES),
+            view: NetState::default(),
+            max_state_bytes: max_state_bytes as usize,
+            counters: RelayCounters::default(),
+        }
+    }
+
+    /// Whether a player is sent views, like in `full`.
+    pub(super) fn sends_views(&self, slot: usize) -> bool {
+        matches!(self.followers[slot].service, Service::Views { .. })
+    }
+
+    /// Takes what a player says to hold. `newest` says that no newer packet of it has come;
+    /// `confirmed` is the newest tick that there is.
+    pub(super) fn handle_ack(
+        &mut self,
+        slot: usize,
+        (tick, bits): (Tick, u32),
+        newest: bool,
+        confirmed: Tick,
+        now: Instant,
+    ) {
+        if tick > confirmed {
+            self.counters.acks_refused += 1;
+            return;
+        }
+        let follower = &mut self.followers[slot];
+        match follower.service {
+            // What it sent before it knew speaks of confirmed ticks, not of views.
+            Service::Views { since } if now < since + FALL_BACK_SETTLES => {}
+            Service::Views { .. } => self.views.handle_ack(slot as Slot, tick, bits),
+            // It cannot speak of what it has not received whole.
+            Service::Pieces(..) => {}
+            Service::Ticks => {
+                if newest {
+                    follower.empty = tick == 0;
+                }
+                if tick > follower.acked {
+                    follower.acked = tick;
+                    follower.keyframe_pause = KEYFRAME_PAUSE;
+                }
+            }
+        }
+    }
+
+    /// What was sent reliably to a player may not have arrived: only what it acknowledged counts.
+    pub(super) fn forget_sent(&mut self, slot: usize) {
+        let follower = &mut self.followers[slot];
+        match follower.service {
+            Service::Ticks => follower.sent = follower.started.unwrap_or(0),
+            Service::Pieces(..) => {
+                follower.service = Service::Ticks;
+                (follower.started, follower.empty) = (None, true);
+                follower.keyframe_after = None;
+            }
+            Service::Views { .. } => self.views.reset(slot as Slot),
+        }
+    }
+
+    /// A player cannot follow any more. `differs` says that its hash of that tick is not the
+    /// server's.
+    pub(super) fn handle_resync(
+        &mut self,
+        slot: usize,
+        tick: Option<Tick>,
+        differs: bool,
+        now: Instant,
+    ) -> Resync {
+        let follower = &mut self.followers[slot];
+        if !follower.resyncs.take(now) {
+            return Resync::Limited;
+        }
+        match follower.service {
+            Service::Views { .. } => {
+                self.views.reset(slot as Slot);
+                return Resync::Served;
+            }
+            // What it asks for is on its way.
+            Service::Pieces(..) => return Resync::Limited,
+            Service::Ticks => {}
+        }
+        if differs {
+            let mismatches = &mut follower.mismatches;
+            mismatches.retain(|at| now.saturating_duration_since(*at) < MISMATCH_WINDOW);
+            mismatches.push(now);
+            if mismatches.len() >= MISMATCHES {
+                follower.service = Service::Views { since: now };
+                self.views.reset(slot as Slot);
+                return Resync::FellBack;
+            }
+        }
+        follower.asked = Some(match tick {
+            Some(tick) if differs => Start::At(tick),
+            _ => Start::Newest,
+        });
+        Resync::Served
+    }
+
+    /// A report of what differed came; says whether to note it, and whether it is the first.
+    pub(super) fn handle_desync(&mut self, slot: usize, now: Instant) -> Option<bool> {
+        let follower = &mut self.followers[slot];
+        let taken = follower.desyncs.take(now);
+        taken.then(|| !std::mem::replace(&mut follower.desync_noted, true))
+    }
+
+    /// Queues what everyone needs after the clock came to another tick and the pipeline ran what
+    /// it could.
+    pub(super) fn send<S: Simulation>(
+        &mut self,
+        pipeline: &mut Pipeline<S>,
+        players: &[Player],
+        ran: bool,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Result<(), SimulationError> {
+        outbox.note_statuses(players, pipeline, now);
+        for (slot, player) in players.iter().enumerate() {
+            if player.watches() {
+                self.send_keyframe(slot, pipeline, player, outbox, now)?;
+            }
+        }
+        self.broadcast(pipeline, players, outbox, now);
+        if ran {
+            self.send_views(pipeline, players, outbox)?;
+        }
+        Ok(())
+    }
+
+    /// Queues, for everyone who follows, what it lacks of a match that is over.
+    pub(super) fn finish<S: Simulation>(
+        &mut self,
+        pipeline: &Pipeline<S>,
+        players: &[Player],
+        outbox: &mut Outbox,
+    ) {
+        for (slot, player) in players.iter().enumerate() {
+            let follower = &self.followers[slot];
+            if player.watches()
+                && matches!(follower.service, Service::Ticks)
+                && follower.started.is_some()
+            {
+                self.catch_up(slot, pipeline, player, outbox);
+            }
+        }
+    }
+
+    /// Starts a keyframe where one is due, and queues the next pieces of one under way.
+    fn send_keyframe<S: Simulation>(
+        &mut self,
+        slot: usize,
+        pipeline: &Pipeline<S>,
+        player: &Player,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Result<(), SimulationError> {
+        let newest = pipeline.tick();
+        let follower = &mut self.followers[slot];
+        if matches!(follower.service, Service::Ticks)
+            && let Some(start) = follower.start(newest, pipeline.oldest_confirmed(), now)
+        {
+            let found = match start {
+                Start::At(tick) => pipeline.keyframe_at(tick),
+                Start::Newest => None,
+            };
+            let Some(keyframe) = found.or_else(|| pipeline.keyframe()) else {
+                return Ok(());
+            };
+            let state = cut(&mut self.keyframe, keyframe, self.max_state_bytes)?;
+            let follower = &mut self.followers[slot];
+            follower.begin(state, now);
+            self.counters.keyframes += 1;
+        }
+        let follower = &mut self.followers[slot];
+        let Service::Pieces(state, next) = &mut follower.service else {
+            return Ok(());
+        };
+        let count = state.bytes.len().div_ceil(CHUNK_BYTES).max(1);
+        let until = count.min(*next + PIECES_PER_TICK.max(count.div_ceil(KEYFRAME_TICKS)));
+        for index in *next..until {
+            let rest = &state.bytes[index * CHUNK_BYTES..];
+            let head = wire::KeyframeChunk {
+                tick: state.tick,
+                index: index as u32,
+                count: count as u32,
+                total_bytes: state.bytes.len() as u32,
+                hash: state.hash,
+                data: Vec::new(),
+            };
+            let to = Destination::One(player.identity.clone());
+            outbox.keyframe(
+                pipeline.clock(),
+                to,
+                head,
+                &rest[..rest.len().min(CHUNK_BYTES)],
+            );
+        }
+        *next = until;
+        if until == count {
+            follower.service = Service::Ticks;
+            self.catch_up(slot, pipeline, player, outbox);
+        }
+        Ok(())
+    }
+
+    /// Queues the newest ticks for everyone, and reliably for those who lack more.
+    fn broadcast<S: Simulation>(
+        &mut self,
+        pipeline: &Pipeline<S>,
+        players: &[Player],
+        outbox: &mut Outbox,
+        now: Instant,
+    ) {
+        let (clock, newest) = (pipeline.clock(), pipeline.tick());
+        if !self.is_due(pipeline) || !players.iter().any(Player::has_been_here) {
+            return;
+        }
+        (self.sent, self.sent_at) = (newest, clock);
+        if newest == 0 {
+            return outbox.clock(clock);
+        }
+        let held = self
+            .followers
+            .iter()
+            .zip(players)
+            .filter(|(follower, player)| follower.follows() && player.watches())
+            .map(|(follower, _)| follower.held());
+        let oldest = (newest + 1).saturating_sub(REPEATED_TICKS);
+        let first = held.min().unwrap_or(newest).saturating_add(1);
+        let first = first.clamp(oldest.max(1), newest);
+        let Some((first, channel)) = self.encode_newest(pipeline, first) else {
+            return;
+        };
+        outbox.confirmed(clock, first, &self.data, Destination::All, channel);
+        for (slot, player) in players.iter().enumerate() {
+            let follower = &mut self.followers[slot];
+            if !follower.follows() || !player.watches() {
+                continue;
+            }
+            if channel == Channel::Reliable && follower.held() + 1 >= first {
+                follower.sent = newest;
+            }
+            let lacks = follower.held() + 1 < first;
+            if lacks && follower.catch_up_after.is_none_or(|after| now >= after) {
+                follower.catch_up_after = Some(now + CATCH_UP_PAUSE);
+                self.catch_up(slot, pipeline, player, outbox);
+            }
+        }
+    }
+
+    /// Writes the ticks from `first` on, or as many of the newest as fit a lossy packet; one that
+    /// fits none goes reliably. Answers the first that was written, and how to send it.
+    fn encode_newest<S: Simulation>(
+        &mut self,
+        pipeline: &Pipeline<S>,
+        mut first: Tick,
+    ) -> Option<(Tick, Channel)> {
+        let (schema, newest) = (pipeline.schema(), pipeline.tick());
+        let mut limit = LOSSY_BYTES;
+        // Each round writes fewer ticks, or the newest one alone in a larger packet.
+        loop {
+            let ticks = pipeline.confirmed_from(first);
+            let count = newest - first + 1;
+            match self.encoder.encode(schema, ticks, limit, &mut self.data) {
+                Ok(written) if written as u32 >= count => break,
+                Ok(written) => first = newest - (written as u32).clamp(1, count - 1) + 1,
+                Err(EncodeError::TooLarge { .. }) if count > 1 => first += 1,
+                Err(EncodeError::TooLarge { .. }) if limit < RELIABLE_BYTES => {
+                    limit = RELIABLE_BYTES;
+                }
+                Err(error) => {
+                    tracing::error!(%error, tick = newest, "a confirmed tick cannot be sent");
+                    return None;
+                }
+            }
+        }
+        let channel = if limit == LOSSY_BYTES {
+            Channel::Lossy
+        } else {
+            Channel::Reliable
+        };
+        Some((first, channel))
+    }
+
+    /// Queues all confirmed ticks that a follower lacks, reliably.
+    fn catch_up<S: Simulation>(
+        &mut self,
+        slot: usize,
+        pipeline: &Pipeline<S>,
+        player: &Player,
+        outbox: &mut Outbox,
+    ) {
+        let newest = pipeline.tick();
+        let follower = &mut self.followers[slot];
+        // As many packets as the ticks that are kept can need at most; two are usual.
+        for _ in 0..KEPT_TICKS {
+            let first = follower.held() + 1;
+            if first > newest {
+                return;
+            }
+            let ticks = pipeline.confirmed_from(first);
+            let schema = pipeline.schema();
+            let written = match self
+                .encoder
+                .encode(schema, ticks, RELIABLE_BYTES, &mut self.data)
+            {
+                Ok(0) => return,
+                Ok(written) => written,
+                Err(error) => {
+                    tracing::error!(%error, tick = first, "a confirmed tick cannot be sent");
+                    return;
+                }
+            };
+            self.counters.catch_ups += 1;
+            follower.sent = first + written as u32 - 1;
+            let to = Destination::One(player.identity.clone());
+            outbox.confirmed(pipeline.clock(), first, &self.data, to, Channel::Reliable);
+        }
+    }
+
+    /// Whether there is something new to tell, or nothing was told for a tick: where everybody goes
+    /// on as before, clients have foreseen it, and half the packets do.
+    fn is_due<S: Simulation>(&self, pipeline: &Pipeline<S>) -> bool {
+        if pipeline.clock() >= self.sent_at + QUIET_TICKS {
+            return true;
+        }
+        (self.sent + 1..=pipeline.tick()).any(|tick| {
+            let (now, before) = (pipeline.confirmed(tick), pipeline.confirmed(tick - 1));
+            match (now, before) {
+                (Some(now), Some(before)) => is_news(now, before),
+                _ => true,
+            }
+        })
+    }
+
+    /// Queues the newest confirmed state for those who do not simulate by themselves any more.
+    fn send_views<S: Simulation>(
+        &mut self,
+        pipeline: &mut Pipeline<S>,
+        players: &[Player],
+        outbox: &mut Outbox,
+    ) -> Result<(), SimulationError> {
+        for (slot, player) in players.iter().enumerate() {
+            if !self.sends_views(slot) || !player.watches() {
+                continue;
+            }
+            pipeline.net_state(Some(slot as Slot), &mut self.view)?;
+            let tick = pipeline.tick();
+            let packet = self
+                .views
+                .encode(pipeline.schema(), tick, slot as Slot, &self.view);
+            let packet = packet.map_err(super::views::malformed)?;
+            let to = Destination::One(player.identity.clone());
+            outbox.delta(pipeline.clock(), tick, to, &packet, Statuses::Of(slot));
+        }
+        Ok(())
+    }
+}
+
+impl Follower {
+    fn new(now: Instant) -> Self {
+        Self {
+            service: Service::Ticks,
+            acked: 0,
+            sent: 0,
+            started: None,
+            empty: false,
+            asked: None,
+            keyframe_after: None,
+            keyframe_pause: KEYFRAME_PAUSE,
+            catch_up_after: None,
+            resyncs: Bucket::new(RESYNC_RATE, RESYNC_BURST, now),
+            desyncs: Bucket::new(DESYNC_RATE, DESYNC_BURST, now),
+            desync_noted: false,
+            mismatches: Vec::with_capacity(MISMATCHES),
+        }
+    }
+
+    /// Whether it steps the confirmed ticks that it is sent.
+    fn follows(&self) -> bool {
+        matches!(self.service, Service::Ticks) && self.started.is_some()
+    }
+
+    /// Every tick up to this one is with it, or on its way for certain.
+    fn held(&self) -> Tick {
+        self.acked.max(self.sent)
+    }
+
+    /// Whether it is to be sent a state to start from, and which.
+    fn start(&mut self, newest: Tick, oldest_kept: Tick, now: Instant) -> Option<Start> {
+        if self.asked.is_some() {
+            return self.asked.take();
+        }
+        let silent_since = self.acked.max(self.started.unwrap_or(0));
+        let needs = self.empty
+            || self.started.is_some()
+                && (self.held() + 1 < oldest_kept || newest - silent_since > DEAF_TICKS);
+        let due = self.keyframe_after.is_none_or(|after| now >= after);
+        (needs && due).then_some(Start::Newest)
+    }
+
+    fn begin(&mut self, state: Arc<State>, now: Instant) {
+        (self.acked, self.sent, self.started) = (0, state.tick, Some(state.tick));
+        self.keyframe_after = Some(now + self.keyframe_pause);
+        self.keyframe_pause = (self.keyframe_pause * 2).min(LONGEST_KEYFRAME_PAUSE);
+        self.service = Service::Pieces(state, 0);
+    }
+}
+
+/// A copy of a keyframe that can be sent over several ticks, shared by all who start from it.
+fn cut(
+    newest: &mut Option<Arc<State>>,
+    keyframe: Keyframe<'_>,
+    max_bytes: usize,
+) -> Result<Arc<State>, SimulationError> {
+    let bytes = keyframe.state.len();
+    if bytes > max_bytes {
+        return Err(SimulationError::Malformed {
+            call: "gs_save",
+            reason: format!(
+                "a state of {bytes} bytes, expected at most `max_save_bytes`, {max_bytes}"
+            ),
+        });
+    }
+    if let Some(state) = newest.as_ref().filter(|state| state.tick == keyframe.tick) {
+        return Ok(state.clone());
+    }
+    let state = Arc::new(State {
+        tick: keyframe.tick,
+        hash: keyframe.hash,
+        bytes: keyframe.state.to_vec(),
+    });
+    *newest = Some(state.clone());
+    Ok(state)
+}
+
+/// Whether a tick is another than clients expect after the one before it, or has a hash to compare.
+fn is_news(tick: &ConfirmedTick, before: &ConfirmedTick) -> bool {
+    let same = |(now, before): (&gs_engine::simulation::SlotInput, _)| {
+        let before: &gs_engine::simulation::SlotInput = before;
+        now.data == before.data
+    };
+    tick.hash.is_some()
+        || !tick.log.happenings.is_empty()
+        || !tick.log.inputs.iter().zip(&before.log.inputs).all(same)
+}
+
+/// Most ticks that a packet for all repeats for those who have not acknowledged them: a second at
+/// 60 Hz, well beyond the slowest line that one can play on.
+const REPEATED_TICKS: Tick = 64;
+/// After how many ticks of the clock the next packet goes out although nothing is new.
+const QUIET_TICKS: Tick = 2;
+/// How often somebody who lacks more than a packet repeats is sent it reliably: a packet under way
+/// has time to be acknowledged on most lines.
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(250);
+/// After how many ticks without an acknowledgement a client is taken not to follow: all that are
+/// kept but a few.
+const DEAF_TICKS: Tick = KEPT_TICKS as Tick - 16;
+/// The least time between two keyframes for a client that does not say that it has the first one;
+/// it doubles each time, up to [`LONGEST_KEYFRAME_PAUSE`].
+const KEYFRAME_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_KEYFRAME_PAUSE: Duration = Duration::from_secs(16);
+/// Pieces of a keyframe that go out in a tick: 3.6 MB a second at 60 Hz.
+const PIECES_PER_TICK: usize = 4;
+/// In how many ticks even the largest keyframe goes out, so that the ticks since are still kept.
+const KEYFRAME_TICKS: usize = 64;
+/// How many differing states within [`MISMATCH_WINDOW`] make a client one that cannot simulate the
+/// game by itself.
+const MISMATCHES: usize = 3;
+const MISMATCH_WINDOW: Duration = Duration::from_secs(60);
+/// How long acknowledgements are not believed after a client fell back: until then they may be of
+/// confirmed ticks.
+const FALL_BACK_SETTLES: Duration = Duration::from_secs(1);
