@@ -115,7 +115,7 @@ impl Server {
             // One that has not joined is refused, and so is what is too late.
             let _ = self
                 .pipeline
-                .handle_frame(slot, frame.tick, &frame.data, since as u32);
+                .handle_frame(slot, frame.tick, frame.data, since as u32);
         }
         let _ = self.pipeline.handle_view(slot, input.view_tick);
     }
