@@ -3,6 +3,7 @@
 
 mod bot;
 mod latency;
+mod replication;
 mod report;
 mod rollback;
 mod rooms;
@@ -33,6 +34,7 @@ struct Arguments {
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
     Latency,
+    Replication,
     Rollback,
     Rooms,
     Tick,
@@ -52,6 +54,10 @@ async fn main() -> anyhow::Result<()> {
     let schema = Arc::new(Schema::new(module.manifest())?);
     let report = match arguments.bench {
         Bench::Latency => latency::run(arguments.quick, schema).await?,
+        Bench::Replication => {
+            let peers = server::root().join("target/peers");
+            replication::run(arguments.quick, &peers.join("release/peer-replication"))?
+        }
         Bench::Rollback => {
             let peers = server::root().join("target/peers");
             let ggrs = peers.join("release/peer-rollback");

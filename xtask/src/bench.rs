@@ -129,7 +129,7 @@ fn join(cells: impl Iterator<Item = String>) -> String {
     cells.collect::<Vec<_>>().join(" | ")
 }
 
-const NAMES: &[&str] = &["latency", "rollback", "rooms", "tick"];
+const NAMES: &[&str] = &["latency", "replication", "rollback", "rooms", "tick"];
 
 #[cfg(test)]
 mod tests {
