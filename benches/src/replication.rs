@@ -7,16 +7,16 @@ mod scene;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use gs_engine::manifest::{
     Audience, EntityKind, Interpolate, LeaderboardRule, Manifest, NetField, NetFieldKind, Predict,
 };
-use gs_engine::replication::{Applied, ReceivedViews, Recipients, Replicator};
+use gs_engine::replication::{Applied, Packet, ReceivedViews, Recipients, Replicator};
 use gs_engine::schema::Schema;
 use gs_engine::simulation::{Entity, NetState, Slot};
-use gs_engine::snapshot::MAX_SNAPSHOT_BYTES;
+use gs_engine::snapshot::{Codec, MAX_SNAPSHOT_BYTES};
 use serde_json::{Value, json};
 
 use self::scene::Scene;
@@ -80,38 +80,70 @@ impl Cost {
     }
 }
 
+/// A packet that is kept, as one that waits for its socket.
+#[derive(Clone, Default)]
+struct Sent {
+    ages: [u32; 2],
+    codec: Option<Codec>,
+    data: Vec<u8>,
+    whole: bool,
+}
+
+impl Sent {
+    fn keep(&mut self, packet: &Packet<'_>) {
+        self.ages = [packet.baseline_age, packet.older_age];
+        self.codec = Some(packet.codec);
+        self.data.clear();
+        self.data.extend_from_slice(packet.data);
+        self.whole = packet.whole;
+    }
+
+    fn packet(&self) -> Packet<'_> {
+        Packet {
+            baseline_age: self.ages[0],
+            older_age: self.ages[1],
+            codec: self.codec.unwrap_or(Codec::Packed),
+            data: &self.data,
+            whole: self.whole,
+        }
+    }
+}
+
 /// Every viewer has its own view.
 fn own_views(schema: &Schema, ticks: u32, seed: u64, cost: &mut Cost) -> anyhow::Result<()> {
     let mut scene = Scene::new(ENTITIES, seed);
     let mut replicator = Replicator::new(VIEWERS, MAX_SNAPSHOT_BYTES);
     let mut states = vec![NetState::default(); VIEWERS];
     let mut views = vec![ReceivedViews::new(); VIEWERS];
+    let mut sent = vec![Sent::default(); VIEWERS];
     for tick in 1..=WARM_UP + ticks {
         scene.step();
         for (viewer, state) in states.iter_mut().enumerate() {
             see(&scene, Some(viewer), state);
         }
-        let (mut spent, mut bytes) = (Duration::ZERO, 0);
-        for (viewer, state) in states.iter().enumerate() {
+        let acks: Vec<_> = (0..VIEWERS)
+            .map(|viewer| acknowledged(viewer, tick))
+            .collect();
+        let began = Instant::now();
+        for (viewer, (state, sent)) in states.iter().zip(&mut sent).enumerate() {
             let slot = viewer as Slot;
-            let ack = acknowledged(viewer, tick);
-            let began = Instant::now();
-            replicator.handle_ack(slot, ack.0, ack.1);
-            let packet = replicator.encode(schema, tick, slot, state)?;
-            spent += began.elapsed();
-            bytes += packet.data.len() as u64;
-            ensure!(packet.whole, "{} bytes are not enough", packet.data.len());
+            replicator.handle_ack(slot, acks[viewer].0, acks[viewer].1);
+            sent.keep(&replicator.encode(schema, tick, slot, state)?);
+        }
+        let spent = began.elapsed();
+        for (viewer, sent) in sent.iter().enumerate() {
+            ensure!(sent.whole, "{} bytes are not enough", sent.data.len());
             if !Scene::is_lost(viewer, tick) {
-                let applied = views[viewer].apply(schema, tick, &packet)?;
+                let applied = views[viewer].apply(schema, tick, &sent.packet())?;
                 ensure!(applied == Applied::New, "tick {tick}: {applied:?}");
-                ensure!(views[viewer].view_at(tick) == Some(state));
+                ensure!(views[viewer].view_at(tick) == Some(&states[viewer]));
             }
         }
         if tick > WARM_UP {
             cost.times.add(Some(spent));
             cost.updates += 1;
             cost.packets += VIEWERS as u64;
-            cost.bytes += bytes;
+            cost.bytes += sent.iter().map(|sent| sent.data.len() as u64).sum::<u64>();
             let entities: usize = states.iter().map(|state| state.entities.len()).sum();
             cost.entities += entities as u64;
         }

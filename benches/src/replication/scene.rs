@@ -5,24 +5,24 @@
 //! very file.
 
 /// The figures of a scene.
-pub struct Scene {
+pub(crate) struct Scene {
     walkers: Vec<Walker>,
     random: Random,
     /// How many ticks have passed.
-    pub tick: u32,
+    pub(crate) tick: u32,
 }
 
 /// What is replicated of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pose {
+pub(crate) struct Pose {
     /// In 1/512 m, 0–65,535.
-    pub x: i32,
+    pub(crate) x: i32,
     /// In 1/512 m, 0–65,535.
-    pub y: i32,
+    pub(crate) y: i32,
     /// In 1/1,024 turns.
-    pub heading: u16,
+    pub(crate) heading: u16,
     /// 0–100.
-    pub health: u8,
+    pub(crate) health: u8,
 }
 
 struct Walker {
@@ -36,7 +36,7 @@ struct Walker {
 
 impl Scene {
     /// The same scene from the same seed.
-    pub fn new(figures: usize, seed: u64) -> Self {
+    pub(crate) fn new(figures: usize, seed: u64) -> Self {
         let mut random = Random(seed);
         let walkers = (0..figures)
             .map(|_| Walker {
@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// A 60th of a second goes by.
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.tick += 1;
         for walker in &mut self.walkers {
             walker.turn = (walker.turn + self.random.within(-0.3, 0.3)).clamp(-2.0, 2.0);
@@ -77,7 +77,7 @@ impl Scene {
     }
 
     /// Where each figure is.
-    pub fn poses(&self) -> impl Iterator<Item = Pose> + '_ {
+    pub(crate) fn poses(&self) -> impl Iterator<Item = Pose> + '_ {
         self.walkers.iter().map(|walker| Pose {
             x: (walker.x * 512.0) as i32,
             y: (walker.y * 512.0) as i32,
@@ -87,18 +87,18 @@ impl Scene {
     }
 
     /// Whether a viewer sees a figure now: four of five, others every two seconds.
-    pub fn sees(&self, viewer: usize, figure: usize) -> bool {
+    pub(crate) fn sees(&self, viewer: usize, figure: usize) -> bool {
         let pair = hash(viewer as u32, figure as u32);
         hash(pair, (self.tick + pair % 128) / 128) % 5 > 0
     }
 
     /// Whether what a viewer is sent in a tick gets lost: one in fifty.
-    pub fn is_lost(viewer: usize, tick: u32) -> bool {
+    pub(crate) fn is_lost(viewer: usize, tick: u32) -> bool {
         hash(hash(viewer as u32, 1), tick) % 50 == 0
     }
 
     /// How many ticks go by until the server knows what a viewer has, 2–12.
-    pub fn delay(viewer: usize) -> u32 {
+    pub(crate) fn delay(viewer: usize) -> u32 {
         2 + hash(viewer as u32, 2) % 11
     }
 }

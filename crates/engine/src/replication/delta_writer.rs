@@ -215,8 +215,7 @@ impl DeltaWriter {
         for index in 0..added + self.changed.len() {
             let entity = &next[self.next_of(index) as usize];
             let waited = &mut waiting.waited[entity.place as usize];
-            // `max` first: it makes something of what is no number as well.
-            *waited += entity.priority.max(MIN_PRIORITY).min(MAX_PRIORITY);
+            *waited += entity.priority.clamp(MIN_PRIORITY, MAX_PRIORITY);
             self.candidates.push(Candidate {
                 waited: *waited,
                 index: index as u32,

@@ -61,9 +61,8 @@ pub(super) struct Row {
 #[derive(Clone, Copy, Debug)]
 struct Known {
     id: u32,
-    /// Its newest rows: viewers may see different ones.
+    /// Its newest rows, the newest first: viewers may see different ones.
     newest: [RowId; VARIANTS],
-    next: u8,
     rows: u32,
 }
 
@@ -210,7 +209,6 @@ impl Rows {
         let known = Known {
             id,
             newest: [NO_ROW; VARIANTS],
-            next: 0,
             rows: 0,
         };
         match self.free_places.pop() {
@@ -256,8 +254,8 @@ impl Rows {
         let first = row as usize * self.stride;
         self.columns[first..first + columns.len()].copy_from_slice(columns);
         let known = &mut self.known[place as usize];
-        known.newest[usize::from(known.next)] = row;
-        known.next = (known.next + 1) % VARIANTS as u8;
+        known.newest.rotate_right(1);
+        known.newest[0] = row;
         known.rows += 1;
         Ok(row)
     }

@@ -151,7 +151,7 @@ impl PackedCodec {
 
         let mut list = ListReader::new(&mut reader, MANY).ok_or_else(short)?;
         let (mut removed, mut added) = (self.removed.iter().copied().peekable(), 0);
-        let mut older = older.map_or(Walk::default(), |older| Walk::new(older));
+        let mut older = older.map_or(Walk::default(), Walk::new);
         let mut next_changed = list.next(&mut reader)?;
         for (place, entity) in base.entities.iter().enumerate() {
             let place = place as u32;
@@ -199,9 +199,7 @@ impl PackedCodec {
         self.added.clear();
         self.changed.clear();
         self.moves.clear();
-        let mut older = delta
-            .older
-            .map_or(Walk::default(), |older| Walk::new(older));
+        let mut older = delta.older.map_or(Walk::default(), Walk::new);
         let base = &delta.base.entities;
         let mut place = 0;
         let mut least = Some(0);

@@ -185,10 +185,12 @@ impl Statistics {
                 predicted: false,
                 order: 0,
             }; crate::manifest::MAX_COLUMNS];
-            for column in 0..columns {
-                let (mode, cost) = self.columns[first + column].best(speed);
-                saved += self.columns[first + column].cost(modes.columns[first + column]) - cost;
-                best[column] = mode;
+            let untuned = &modes.columns[first..first + columns];
+            let seen = &self.columns[first..first + columns];
+            for ((best, seen), untuned) in best.iter_mut().zip(seen).zip(untuned) {
+                let (mode, cost) = seen.best(speed);
+                saved += seen.cost(*untuned) - cost;
+                *best = mode;
             }
             if saved > i64::from(header) {
                 left -= header;
