@@ -175,12 +175,13 @@ impl<'a> SyncTest<'a> {
         }
         let mut logs = RandomMatch::new(&self.manifest, self.settings.players, seed);
         let (mut effects, mut state) = (Effects::default(), Vec::new());
+        self.main.save(&mut state).map_err(fail)?;
         // The state at the last load point, and what was run since.
         let mut window: Option<Window> = None;
         loop {
             let mut log = logs.next_log();
             let tick = log.tick;
-            self.judge(&mut log)?;
+            self.judge(&mut log, &state)?;
             let fail = |error| failure(seed, tick, error);
             self.main.step(&log, &mut effects).map_err(fail)?;
             self.main.save(&mut state).map_err(fail)?;
@@ -211,7 +212,7 @@ impl<'a> SyncTest<'a> {
                     ticks: 1 + self.rng.below(LONGEST_RERUN) as usize,
                     ran: Vec::new(),
                 });
-                self.check_is_harmless(tick, &state)?;
+                self.look_at_everything(tick, &state)?;
                 self.load_views(tick)?;
             }
             if over {
@@ -222,7 +223,8 @@ impl<'a> SyncTest<'a> {
     }
 
     /// Lets the game judge the inputs, as a host does before they count.
-    fn judge(&mut self, log: &mut TickLog) -> Result<(), Failure> {
+    /// Judging may change nothing.
+    fn judge(&mut self, log: &mut TickLog, before: &[u8]) -> Result<(), Failure> {
         for (slot, input) in log.inputs.iter_mut().enumerate() {
             if input.status != InputStatus::Fresh {
                 continue;
@@ -244,7 +246,23 @@ impl<'a> SyncTest<'a> {
                 }
             }
         }
-        Ok(())
+        self.check_unchanged(log.tick, "gs_check", before)
+    }
+
+    fn check_unchanged(
+        &mut self,
+        tick: Tick,
+        call: &'static str,
+        before: &[u8],
+    ) -> Result<(), Failure> {
+        let mut after = Vec::new();
+        let saved = self.main.save(&mut after);
+        saved.map_err(|error| failure(self.seed, tick, error))?;
+        if after == before {
+            Ok(())
+        } else {
+            Err(self.fault(tick, Fault::Changed { call }))
+        }
     }
 
     fn check_effects(&self, tick: Tick, effects: &Effects) -> Result<(), Failure> {
@@ -324,35 +342,13 @@ impl<'a> SyncTest<'a> {
         Ok(())
     }
 
-    /// `check` judges, and `net_state` shows; neither may change anything.
-    fn check_is_harmless(&mut self, tick: Tick, before: &[u8]) -> Result<(), Failure> {
-        let mut logs = RandomMatch::new(&self.manifest, self.settings.players, self.rng.next());
-        let seed = self.seed;
-        let fail = |error| failure(seed, tick, error);
-        let mut after = Vec::new();
-        for (slot, input) in logs.next_log().inputs.iter().enumerate() {
-            if input.status == InputStatus::Fresh {
-                self.main.check(slot as Slot, &input.data).map_err(fail)?;
-            }
-        }
-        self.main.save(&mut after).map_err(fail)?;
-        if after != before {
-            return Err(self.fault(tick, Fault::Changed { call: "gs_check" }));
-        }
+    /// Asks for what everyone sees, which may change nothing.
+    fn look_at_everything(&mut self, tick: Tick, before: &[u8]) -> Result<(), Failure> {
         for viewer in std::iter::once(None).chain((0..self.settings.players).map(Some)) {
             let view = self.view(viewer, tick)?;
             self.summary.most_entities = self.summary.most_entities.max(view.entities.len());
         }
-        self.main.save(&mut after).map_err(fail)?;
-        if after != before {
-            return Err(self.fault(
-                tick,
-                Fault::Changed {
-                    call: "gs_net_state",
-                },
-            ));
-        }
-        Ok(())
+        self.check_unchanged(tick, "gs_net_state", before)
     }
 
     /// Loads what one player sees into an instance of its own, and predicts a few ticks.
