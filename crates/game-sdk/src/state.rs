@@ -33,8 +33,10 @@ pub trait State: Sized {
 macro_rules! integers {
     ($($ty:ident),*) => {$(
         impl State for $ty {
+            #[inline]
             fn save(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(&self.to_le_bytes());
+                // Byte by byte: in a module, copying a few bytes as a slice is a call to the host.
+                out.extend(self.to_le_bytes());
             }
 
             fn load(input: &mut Reader<'_>) -> Option<Self> {

@@ -153,7 +153,9 @@ impl Player {
             player.kills = u16::from(*score);
             player.shield = if *shielded { SHIELD } else { 0 };
             player.rapid = if *rapid { RAPID } else { 0 };
-            player.dash = (u32::from(100 - *dash) * u32::from(DASH_COOLDOWN) / 100) as u16;
+            // Rounded up, so that it is shown as it was seen.
+            let left = u32::from(100 - *dash) * u32::from(DASH_COOLDOWN);
+            player.dash = left.div_ceil(100) as u16;
         }
         player
     }

@@ -114,7 +114,9 @@ impl Game for Clash {
             first.tick(right, fights);
             second.tick(left, fights);
             self.keep_apart();
-            self.strike(out);
+            if fights {
+                self.strike(out);
+            }
         }
         self.run_round(still, out);
     }

@@ -94,6 +94,18 @@ fn when_the_time_is_up_more_health_wins_and_equal_health_is_a_draw() {
 }
 
 #[test]
+fn an_attack_that_comes_after_the_end_of_a_round_hits_nobody() {
+    let mut game = fight();
+    game.game_mut().fighter_mut(0).expect("there are two").x = 6_500;
+    game.press(0, Pad::new(Pad::HEAVY));
+    game.run(10);
+    game.game_mut().set_ticks_left(1);
+    game.run(60);
+    assert_eq!(won(&game), [(2, true, false)]);
+    assert_eq!(game.game().fighter(1).unwrap().health, 100);
+}
+
+#[test]
 fn rounds_that_nobody_wins_end_after_five() {
     let mut game = fight();
     while game.result().is_none() {
