@@ -276,11 +276,11 @@ fn holds(file: &Path, bytes: &[u8]) -> bool {
 }
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// The profile of a module, for games outside of this workspace too: small, since every player
-/// loads it, and with the text of a panic kept.
+/// The profile of a module, for games outside of this workspace too: fast, since a rollback runs
+/// many ticks at once, and with the text of a panic kept.
 const PROFILE: [(&str, &str); 7] = [
     ("inherits", "\"release\""),
-    ("opt-level", "\"s\""),
+    ("opt-level", "3"),
     ("lto", "true"),
     ("codegen-units", "1"),
     ("panic", "\"abort\""),
