@@ -64,7 +64,23 @@ impl Sandbox {
     /// [`SandboxError`] where the machine does not give the address space or the thread, or the
     /// limits contradict each other.
     pub fn new(limits: Limits) -> Result<Self, SandboxError> {
-        let engine = Engine::new(&config(&limits)).map_err(|error| SandboxError {
+        Self::with(limits, &config(&limits))
+    }
+
+    /// As [`new`](Self::new), but NaNs have whatever bits this processor gives them, as in a
+    /// browser: a game whose state depends on them comes to other bytes here. For tests of games.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn like_a_browser(limits: Limits) -> Result<Self, SandboxError> {
+        Self::with(
+            limits,
+            config(&limits).cranelift_nan_canonicalization(false),
+        )
+    }
+
+    fn with(limits: Limits, config: &Config) -> Result<Self, SandboxError> {
+        let engine = Engine::new(config).map_err(|error| SandboxError {
             reason: format!("{error:#}"),
         })?;
         let ticker = EpochTicker::start(engine.clone()).map_err(|error| SandboxError {
