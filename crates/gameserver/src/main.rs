@@ -5,9 +5,10 @@
 //! - [`catalog`] holds the games that are served, reloaded when a module is rebuilt.
 //! - [`livekit_server`] supervises a LiveKit server; [`livekit_check`] says whether one will do.
 //! - [`metrics`] and [`pages`] are served beside the API.
-//! - [`new_game`] makes a game's crate.
+//! - [`new_game`] makes a game's crate, and [`check`] says whether its module is deterministic.
 
 mod catalog;
+mod check;
 mod config;
 mod dev;
 mod livekit_check;
@@ -43,6 +44,8 @@ enum Command {
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Say whether a game's module is deterministic, keeps its limits, and how fast it is.
+    Check(check::CheckArguments),
     /// Make a game: a crate that builds, plays and has a test.
     New {
         /// Its name, and its id on the server: a-z, 0-9 and -, at most 32 characters.
@@ -120,6 +123,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             print!("{}", config.summary());
             Ok(())
         }
+        Command::Check(arguments) => check::run(&arguments),
         Command::New { name, folder, sdk } => {
             let made = new_game::create(&name, &folder, sdk.as_deref())?;
             println!(
