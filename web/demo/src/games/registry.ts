@@ -1,4 +1,5 @@
 import { ArenaView } from "./arena.js";
+import { ClashView } from "./clash.js";
 import { GenericView } from "./generic.js";
 import { TicTacToeView } from "./tic-tac-toe.js";
 import type { GameView, Stage } from "./view.js";
@@ -11,6 +12,9 @@ export function createView(stage: Stage): GameView {
   // By what the game shows, not by its name alone: another game may be called the same.
   if (stage.session.game === "arena" && has("player", "x", "y", "aim", "health")) {
     return new ArenaView(stage);
+  }
+  if (has("fighter", "x", "y", "action", "since", "health") && has("round", "phase", "left")) {
+    return new ClashView(stage);
   }
   if (has("board", "cell_0", "cell_8") && has("turn", "slot")) {
     return new TicTacToeView(stage);
