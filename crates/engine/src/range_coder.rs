@@ -101,16 +101,17 @@ impl BitCoder for Encoder<'_> {
     #[inline]
     fn code(&mut self, bit: bool, p: u32) -> bool {
         let bound = split(self.range, p);
-        if bit {
-            self.range = bound;
+        // Without branches: which way a bit falls is what cannot be predicted.
+        let (step, range) = if bit {
+            (0, bound)
         } else {
-            let (low, carried) = self.low.overflowing_add(bound);
-            if carried {
-                carry(self.out, self.start);
-            }
-            self.low = low;
-            self.range -= bound;
+            (bound, self.range - bound)
+        };
+        let (low, carried) = self.low.overflowing_add(step);
+        if carried {
+            carry(self.out, self.start);
         }
+        (self.low, self.range) = (low, range);
         while self.range < LEAST_RANGE {
             self.out.push((self.low >> 24) as u8);
             self.low <<= 8;
@@ -182,12 +183,13 @@ impl BitCoder for Decoder<'_> {
     fn code(&mut self, _bit: bool, p: u32) -> bool {
         let bound = split(self.range, p);
         let bit = self.code < bound;
-        if bit {
-            self.range = bound;
+        let (step, range) = if bit {
+            (0, bound)
         } else {
-            self.code -= bound;
-            self.range -= bound;
-        }
+            (bound, self.range - bound)
+        };
+        self.code -= step;
+        self.range = range;
         while self.range < LEAST_RANGE {
             self.range <<= 8;
             self.take();

@@ -9,7 +9,7 @@ mod manifest_check;
 pub use fields::FieldError;
 pub use manifest_check::ManifestError;
 
-use crate::manifest::{Audience, Column, Field, Manifest, Message};
+use crate::manifest::{Audience, Column, Field, Manifest, Message, NetFieldKind};
 
 /// The schemas of one module, ready for use on each packet and tick.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ impl Schema {
             .entities
             .iter()
             .map(|kind| KindSchema {
+                fields: kind.fields.iter().map(|field| field.kind).collect(),
                 columns: kind.columns().collect(),
                 bits: kind.columns().map(Column::bits).sum(),
                 audiences: kind
@@ -115,12 +116,18 @@ impl Schema {
 /// The columns of one kind of entity.
 #[derive(Clone, Debug)]
 pub struct KindSchema {
+    fields: Vec<NetFieldKind>,
     columns: Vec<Column>,
     audiences: Vec<Audience>,
     bits: u32,
 }
 
 impl KindSchema {
+    /// How each field's columns are to be read, in order.
+    pub fn fields(&self) -> &[NetFieldKind] {
+        &self.fields
+    }
+
     /// The columns in order, at most 32.
     pub fn columns(&self) -> &[Column] {
         &self.columns
