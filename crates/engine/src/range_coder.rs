@@ -201,7 +201,7 @@ impl BitCoder for Decoder<'_> {
 /// The part of the range that stands for a set bit: never empty, never all of it.
 #[inline]
 fn split(range: u32, p: u32) -> u32 {
-    (u64::from(range) * u64::from(p.clamp(1, ONE - 1)) >> P_BITS) as u32
+    ((u64::from(range) * u64::from(p.clamp(1, ONE - 1))) >> P_BITS) as u32
 }
 
 /// The most bytes that are pending before [`Encoder::finish`].

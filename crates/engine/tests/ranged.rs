@@ -14,9 +14,8 @@ use support_ranged::{Random, drift, field, schema_of, start};
 
 fn coded(schema: &Schema, delta: &Delta<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    RangedCodec::new()
-        .encode(schema, delta, &mut bytes)
-        .unwrap();
+    let encoded = RangedCodec::new().encode(schema, delta, &mut bytes);
+    encoded.expect("the states keep the schema");
     bytes
 }
 
@@ -24,9 +23,8 @@ fn check(schema: &Schema, delta: &Delta<'_>) -> usize {
     let bytes = coded(schema, delta);
     let mut out = NetState::default();
     let mut codec = RangedCodec::new();
-    codec
-        .decode(schema, delta.base, delta.older, &bytes, &mut out)
-        .unwrap();
+    let decoded = codec.decode(schema, delta.base, delta.older, &bytes, &mut out);
+    decoded.expect("an encoder wrote the bytes");
     assert_eq!(without_priority(delta.next), out);
     bytes.len()
 }

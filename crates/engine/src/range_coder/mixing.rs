@@ -54,7 +54,7 @@ impl<const N: usize> Mixer<N> {
     pub fn learn(&mut self, opinions: &[i32; N], p: u32, bit: bool, rate: i32) {
         let error = (if bit { ONE as i32 } else { 0 } - p as i32) * rate;
         for (weight, opinion) in self.weights.iter_mut().zip(opinions) {
-            let step = i64::from(*opinion) * i64::from(error) >> LEARN_SHIFT;
+            let step = (i64::from(*opinion) * i64::from(error)) >> LEARN_SHIFT;
             *weight = (i64::from(*weight) + step).clamp(-WEIGHT_MAX, WEIGHT_MAX) as i32;
         }
     }
@@ -81,7 +81,7 @@ const SQUASH_SHIFT: u32 = 2;
 const WEIGHT_MAX: i64 = 16 * ONE as i64;
 const LEARN_SHIFT: u32 = 14;
 
-const SQUASH_LEN: usize = (2 * STRETCH_MAX as usize >> SQUASH_SHIFT) + 1;
+const SQUASH_LEN: usize = ((2 * STRETCH_MAX as usize) >> SQUASH_SHIFT) + 1;
 static SQUASH: [u16; SQUASH_LEN] = squash_table();
 static STRETCH: [i16; 1 << STRETCH_BITS] = stretch_table();
 

@@ -51,7 +51,7 @@ pub(crate) fn schema_of(entities: Vec<EntityKind>) -> Schema {
         events: Vec::new(),
         entities,
     })
-    .unwrap()
+    .expect("the test's own schema is sound")
 }
 
 /// One kind of eight columns: a rotation, a place and a flag.
@@ -152,7 +152,10 @@ pub(crate) fn decode_any(
     assert!(out.entities.len() <= gs_engine::abi::MAX_ENTITIES);
     assert!(out.entities.is_sorted_by(|a, b| a.id < b.id));
     for entity in &out.entities {
-        let columns = schema.kind(entity.kind).unwrap().columns();
+        let columns = schema
+            .kind(entity.kind)
+            .expect("the test's own schema is sound")
+            .columns();
         assert_eq!(out.columns_of(entity).len(), columns.len());
         for (column, value) in columns.iter().zip(out.columns_of(entity)) {
             assert!((column.lo..=column.hi).contains(value));

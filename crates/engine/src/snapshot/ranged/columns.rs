@@ -48,6 +48,10 @@ impl History {
 
 /// Codes the columns of an entity that is not as it was. `want` is what an encoder writes; `out`
 /// takes what was coded.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "both directions need all that is known"
+)]
 pub(super) fn code_columns<C: BitCoder, P: Predict>(
     coder: &mut C,
     model: &mut P,
@@ -116,7 +120,10 @@ pub(super) fn code_columns<C: BitCoder, P: Predict>(
     history.kinds.push(kind_index);
 }
 
-#[allow(clippy::too_many_arguments)]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "both directions need all that is known"
+)]
 fn code_quat<C: BitCoder, P: Predict>(
     coder: &mut C,
     model: &mut P,
@@ -145,8 +152,8 @@ fn code_quat<C: BitCoder, P: Predict>(
     let mut rotation = None;
     let mut preds = [0_i64; 3];
     let (margin, candidate) = if same {
-        for n in 0..3 {
-            preds[n] = expected(known, first + 1 + n);
+        for (n, pred) in preds.iter_mut().enumerate() {
+            *pred = expected(known, first + 1 + n);
         }
         quat::margin(base[0], preds, bits)
     } else {
@@ -240,7 +247,10 @@ impl EntityContext {
     }
 }
 
-#[allow(clippy::too_many_arguments)]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "both directions need all that is known"
+)]
 #[inline]
 fn code_column<C: BitCoder, P: Predict>(
     coder: &mut C,
@@ -260,8 +270,8 @@ fn code_column<C: BitCoder, P: Predict>(
     }
     let class = match span {
         ..=2 => 0,
-        ..=64 => 1,
-        ..=4096 => 2,
+        3..=64 => 1,
+        65..=4096 => 2,
         _ => 3,
     };
     let away = i64::from(base) - pred;

@@ -115,7 +115,7 @@ impl Slot {
 /// The upper half of a product.
 #[inline]
 fn high(a: u16, b: u16) -> u16 {
-    (u32::from(a) * u32::from(b) >> 16) as u16
+    ((u32::from(a) * u32::from(b)) >> 16) as u16
 }
 
 impl Predict for Model {
@@ -129,8 +129,8 @@ impl Predict for Model {
     ) -> bool {
         let weights = &mut self.weights[set];
         let (mut lanes, mut sum) = (Lanes::default(), 0);
-        for n in 0..OPINIONS {
-            let slot = self.slots[(slots[n] + node) % SLOTS];
+        for (n, slot) in slots.iter().enumerate() {
+            let slot = self.slots[slot + node];
             lanes.p[n] = slot.p;
             lanes.rate[n] = slot.rate;
             let opinion = stretch(u32::from(slot.p));
@@ -139,11 +139,11 @@ impl Predict for Model {
         }
         let blend = squash(sum >> WEIGHT_BITS);
         let bit = coder.code(bit, blend);
-        let error = (i32::from(bit) << 16) - blend as i32 >> LEARN_SHIFT;
+        let error = ((i32::from(bit) << 16) - blend as i32) >> LEARN_SHIFT;
         train(weights, &lanes.opinions, error as i16);
         adapt(&mut lanes, u16::from(bit).wrapping_neg());
-        for n in 0..OPINIONS {
-            self.slots[(slots[n] + node) % SLOTS] = Slot {
+        for (n, slot) in slots.iter().enumerate() {
+            self.slots[slot + node] = Slot {
                 p: lanes.p[n],
                 rate: lanes.rate[n],
             };
@@ -153,7 +153,7 @@ impl Predict for Model {
 
     #[inline]
     fn direct(&mut self, coder: &mut impl BitCoder, slot: usize, bit: bool) -> bool {
-        let slot = &mut self.slots[slot % SLOTS];
+        let slot = &mut self.slots[slot];
         let bit = coder.code(bit, u32::from(slot.p));
         slot.learn(bit);
         bit
@@ -173,7 +173,7 @@ struct Lanes {
 #[inline(never)]
 fn train(weights: &mut [i16; OPINIONS], opinions: &[i16; OPINIONS], error: i16) {
     for n in 0..OPINIONS {
-        let step = (i32::from(opinions[n]) * i32::from(error) >> 16) as i16;
+        let step = ((i32::from(opinions[n]) * i32::from(error)) >> 16) as i16;
         weights[n] = weights[n].saturating_add(step);
     }
 }

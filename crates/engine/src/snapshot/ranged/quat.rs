@@ -29,7 +29,7 @@ pub(super) fn extrapolate(base: [i32; 4], older: [i32; 4], quarters: i32, bits: 
     }
     let mut next = [0; 4];
     for n in 0..4 {
-        next[n] = b[n] + ((b[n] - o[n]) * i64::from(quarters) >> 2);
+        next[n] = b[n] + (((b[n] - o[n]) * i64::from(quarters)) >> 2);
     }
     let most = (1_i64 << bits) - 1;
     let length = next

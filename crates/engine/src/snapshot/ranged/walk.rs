@@ -74,7 +74,10 @@ impl Walk {
     }
 
     /// Codes the delta; `out` is the state that it makes.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "both directions need all that is known"
+    )]
     pub(super) fn code<C: BitCoder, P: Predict>(
         &mut self,
         coder: &mut C,
@@ -480,7 +483,10 @@ impl Flags {
         self.before <<= 1;
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "both directions need all that is known"
+    )]
     #[inline]
     fn code<C: BitCoder, P: Predict>(
         &mut self,
