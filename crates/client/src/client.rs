@@ -89,6 +89,7 @@ struct Line {
     heard_at: Option<Duration>,
     answered_at: Option<Duration>,
     resync_at: Option<Duration>,
+    resync_pause: Duration,
 }
 
 /// Inputs whose effect has not been drawn yet, for the statistics.
@@ -182,8 +183,7 @@ impl<S: Simulation> Client<S> {
             return Err(ModuleError::NotJoined);
         }
         let mut manifest = simulation.manifest().clone();
-        // What was received before there was a module waits for it.
-        let anew = self.game.is_none() || self.simulation.is_some();
+        let had_game = self.game.is_some();
         match &self.game {
             Some(game) => {
                 manifest.tick_rate = game.manifest.tick_rate;
@@ -200,10 +200,13 @@ impl<S: Simulation> Client<S> {
             }
         }
         simulation.init(0, &self.session.match_config())?;
-        self.simulation = Some(simulation);
-        if anew {
+        let before = self.simulation.replace(simulation);
+        if !had_game {
             self.follow_anew();
+        } else if before.is_some() {
+            self.module_changed();
         }
+        // Else what was received before there was a module has waited for it.
         Ok(())
     }
 
@@ -484,6 +487,7 @@ impl Line {
             heard_at: None,
             answered_at: None,
             resync_at: None,
+            resync_pause: RESYNC_EVERY,
         }
     }
 
@@ -565,5 +569,7 @@ const FIRST_ROUND_TRIP: Duration = Duration::from_millis(80);
 const MAX_FIRST_ROUND_TRIP: Duration = Duration::from_millis(400);
 /// How often a state to start from may be asked for: a storm of keyframes helps nobody.
 const RESYNC_EVERY: Duration = Duration::from_secs(1);
+/// It doubles while asking does not help.
+const LONGEST_RESYNC_PAUSE: Duration = Duration::from_secs(8);
 /// How often a module that failed is asked for afresh.
 const MAX_MODULE_REQUESTS: u32 = 4;

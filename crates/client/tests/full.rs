@@ -4,7 +4,7 @@
 
 mod support;
 
-use gs_client::ClientConfig;
+use gs_client::{ClientConfig, Event};
 use gs_engine::AuthorityMode::Full;
 use gs_protocol::wire::{self, state_update};
 use gs_protocol::{AUTHORITY_IDENTITY, VERSION, topic};
@@ -222,4 +222,25 @@ fn lines_tell_how_they_are() {
         stats.packets_up > 300 && stats.packets_up < 420,
         "{stats:?}"
     );
+}
+
+#[test]
+fn a_module_that_stops_is_replaced() {
+    let mut world = World::new(Full, 2, GOOD, 16);
+    world.run(2_000);
+    let player = &mut world.players[0];
+    player.client.simulation().unwrap().fails_at = Some(150);
+    world.run(3_000);
+    let player = &mut world.players[0];
+    let failure = player.client.module_failure().unwrap().to_string();
+    assert!(failure.contains("out of luck"), "{failure}");
+    let asked = |event: &&Event| matches!(event, Event::NeedModule(_));
+    assert_eq!(player.events.iter().filter(asked).count(), 2);
+    let stats = player.client.stats();
+    assert!(
+        stats.predicted_ticks > 0 && stats.state_tick > 280,
+        "{stats:?}"
+    );
+    assert!(stats.resyncs <= 1);
+    assert_eq!(player.view.entities().len(), 2);
 }

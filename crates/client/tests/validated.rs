@@ -307,3 +307,24 @@ fn who_comes_late_starts_from_a_keyframe() {
         .unwrap();
     assert!(!save.is_empty());
 }
+
+#[test]
+fn a_module_that_stops_is_replaced() {
+    let mut world = World::new(Validated, 2, GOOD, 16);
+    world.run(2_000);
+    let player = &mut world.players[0];
+    player.client.simulation().unwrap().fails_at = Some(150);
+    world.run(3_000);
+    let player = &mut world.players[0];
+    let failure = player.client.module_failure().unwrap().to_string();
+    assert!(failure.contains("out of luck"), "{failure}");
+    let asked = |event: &&Event| matches!(event, Event::NeedModule(_));
+    assert_eq!(player.events.iter().filter(asked).count(), 2);
+    let stats = player.client.stats();
+    assert!(
+        stats.predicted_ticks > 0 && stats.state_tick > 280,
+        "{stats:?}"
+    );
+    assert!(stats.resyncs <= 1);
+    assert_eq!(player.view.entities().len(), 2);
+}

@@ -8,8 +8,8 @@ use gs_engine::{AuthorityMode, Simulation, Tick};
 use gs_protocol::ClientEvent;
 
 use super::{
-    Client, Event, Follow, Goal, MAX_FRAMES_AT_ONCE, MAX_MODULE_REQUESTS, Phase, RESYNC_EVERY,
-    SILENCE, View,
+    Client, Event, Follow, Goal, LONGEST_RESYNC_PAUSE, MAX_FRAMES_AT_ONCE, MAX_MODULE_REQUESTS,
+    Phase, RESYNC_EVERY, SILENCE, View,
 };
 
 impl<S: Simulation> Client<S> {
@@ -76,7 +76,8 @@ impl<S: Simulation> Client<S> {
     pub(super) fn view_fraction(&mut self) -> TickFraction {
         match &self.follow {
             Follow::Full(full) if self.line.playback.started() => {
-                let tick = self.line.playback.advance(self.now).max(full.oldest());
+                let tick = self.line.playback.advance(self.now);
+                let tick = tick.min(f64::from(full.newest())).max(full.oldest());
                 (tick * f64::from(TICK)).round() as TickFraction
             }
             _ => 0,
@@ -183,8 +184,17 @@ impl<S: Simulation> Client<S> {
     fn handle_failure(&mut self, error: SimulationError) {
         self.module_failure = Some(error);
         self.simulation = None;
-        self.follow_anew();
+        self.module_changed();
         self.need_module();
+    }
+
+    /// What was simulated by another instance of the module goes; what the server sent stays,
+    /// where it is of use without.
+    pub(super) fn module_changed(&mut self) {
+        match &mut self.follow {
+            Follow::Full(full) => full.handle_module(),
+            Follow::Nothing | Follow::Validated(_) => self.follow_anew(),
+        }
     }
 
     /// Starts the module afresh, where there is one, for a match of other slots or options.
@@ -229,11 +239,21 @@ impl<S: Simulation> Client<S> {
             ),
         };
         if !lost {
+            self.line.resync_pause = RESYNC_EVERY;
             return;
         }
-        let asked = |at| self.now.saturating_sub(at) < RESYNC_EVERY;
+        let asked = |at| self.now.saturating_sub(at) < self.line.resync_pause;
         if self.line.resync_at.is_some_and(asked) {
             return;
+        }
+        // A large state over a slow line takes its time; the first pause holds between two
+        // different reasons as well.
+        if self
+            .line
+            .resync_at
+            .is_some_and(|at| at >= self.line.connected_at)
+        {
+            self.line.resync_pause = (self.line.resync_pause * 2).min(LONGEST_RESYNC_PAUSE);
         }
         self.line.resync_at = Some(self.now);
         if self.send_event(&ClientEvent::Resync { mismatch }).is_ok() {

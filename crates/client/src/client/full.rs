@@ -178,6 +178,14 @@ impl Full {
         Ok(())
     }
 
+    /// The module is another instance, or there is none any more.
+    pub(super) fn handle_module(&mut self) {
+        self.prediction.unsupported = false;
+        self.prediction.tick = 0;
+        self.prediction.base = 0;
+        self.corrections.clear();
+    }
+
     fn stop_predicting(&mut self, stats: &mut Stats) {
         self.prediction.tick = 0;
         self.prediction.base = 0;
@@ -209,6 +217,7 @@ impl Full {
         let to = next.and_then(|next| self.views.view_at(next));
         let span = next.map_or(1.0, |next| f64::from(next - at));
         let fraction = ((tick - f64::from(at)) / span).clamp(0.0, 1.0);
+        let tick = tick.clamp(f64::from(at), f64::from(next.unwrap_or(at)));
         view.fill(&game.layout, tick, from, to, fraction);
         let prediction = &self.prediction;
         let (Some(slot), true) = (slot, prediction.tick > 0) else {

@@ -18,6 +18,8 @@ pub(crate) struct Runners {
     tick: u32,
     /// The tick from which the first runner is a step off.
     pub(crate) skew_at: Option<u32>,
+    /// The tick at which it stops.
+    pub(crate) fails_at: Option<u32>,
     /// Steps that were simulated.
     pub(crate) steps: u64,
     /// Whether a view can be loaded.
@@ -101,6 +103,7 @@ impl Runners {
             random: 0,
             tick: 0,
             skew_at: None,
+            fails_at: None,
             steps: 0,
             loads_views: true,
         }
@@ -126,6 +129,12 @@ impl Simulation for Runners {
 
     fn step(&mut self, log: &TickLog, effects: &mut Effects) -> Result<(), SimulationError> {
         effects.clear();
+        if self.fails_at == Some(log.tick) {
+            return Err(SimulationError::Trapped {
+                call: "gs_step",
+                reason: "out of luck".into(),
+            });
+        }
         self.tick = log.tick;
         self.steps += 1;
         for happening in &log.happenings {
