@@ -14,6 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use cpu_time::ThreadTime;
 use gs_engine::Simulation;
 use gs_engine::confirmed::{ConfirmedTick, view_tick};
 use gs_engine::manifest::{Field, FieldKind, LeaderboardRule, Manifest};
@@ -38,7 +39,7 @@ pub(crate) fn run(quick: bool, peer: &Path, cubes: &Path) -> anyhow::Result<Repo
             ours.push(session_alone(players, frames)?);
             theirs.push(ggrs(peer, players, frames)?);
         }
-        let (ours, theirs) = (median(ours), median(theirs));
+        let (ours, theirs) = (least(&ours), least(&theirs));
         report.lines.push(format!(
             "{players:3} players: {ours:7.1} ns a tick stepped again, ggrs {theirs:7.1} ns ({:.2} of it)",
             ours / theirs
@@ -132,6 +133,7 @@ fn ggrs(peer: &Path, players: u8, frames: u32) -> anyhow::Result<f64> {
 }
 
 struct Physics {
+    /// In processor time, as all here: a clock on the wall would tell more of what else runs.
     rollbacks: Latencies,
     /// Per rollback.
     steps: f64,
@@ -172,7 +174,7 @@ fn physics(module: &Path, frames: u32) -> anyhow::Result<Physics> {
             client.simulation().forget();
         }
         client.handle_confirmed(&driven(frame + 1 - DEPTH))?;
-        let began = Instant::now();
+        let began = ThreadTime::now();
         client.advance(frame)?;
         rollbacks.add(Some(began.elapsed()));
         client.simulation().net_state(None, &mut view)?;
@@ -200,13 +202,13 @@ fn costs(game: &mut ModuleInstance) -> anyhow::Result<(Duration, Duration, Durat
     let (mut effects, mut state) = (Effects::default(), Vec::new());
     let (mut step, mut save, mut load) = (Vec::new(), Vec::new(), Vec::new());
     for tick in 1..=SETTLE {
-        let began = Instant::now();
+        let began = ThreadTime::now();
         game.step(&driven(tick).log, &mut effects)?;
         step.push(began.elapsed());
-        let began = Instant::now();
+        let began = ThreadTime::now();
         game.save(&mut state)?;
         save.push(began.elapsed());
-        let began = Instant::now();
+        let began = ThreadTime::now();
         game.load(&state)?;
         load.push(began.elapsed());
     }
@@ -391,9 +393,9 @@ impl Simulation for Counting {
     }
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+/// The least of several rounds: whatever else the machine does only adds to it.
+fn least(figures: &[f64]) -> f64 {
+    figures.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 fn tenths(figure: f64) -> f64 {

@@ -267,7 +267,8 @@ impl Session {
     }
 
     /// Whether the state that was just reached is one to keep: one whose hash will be compared; the
-    /// last final one, unless a state close before it is kept; and each n-th guessed one.
+    /// last final one, unless a state close before it is kept; and each n-th guessed one, or half of
+    /// those where they are stepped again.
     fn save_is_due(&self) -> bool {
         let Some(newest) = self.newest_save else {
             return true;
@@ -276,11 +277,17 @@ impl Session {
         if age == 0 {
             return false;
         }
+        // What is stepped again lies close before the next wrong guess or, where that comes late,
+        // is soon all confirmed: fewer states are worth keeping.
+        let every = match self.save_every {
+            every @ 2.. if self.at < self.head => 2 * every,
+            every => every,
+        };
         self.at.is_multiple_of(HASH_EVERY)
             || match self.at.cmp(&self.confirmed.min(self.target)) {
                 std::cmp::Ordering::Less => false,
                 std::cmp::Ordering::Equal => 2 * age >= self.save_every,
-                std::cmp::Ordering::Greater => age >= self.save_every,
+                std::cmp::Ordering::Greater => age >= every,
             }
     }
 

@@ -241,7 +241,7 @@ impl Model {
             }
             bytes += happening_bytes(&happening.kind);
         }
-        if log.happenings.len() >= MAX_HAPPENINGS + 1 || bytes > MAX_TICK_BYTES {
+        if log.happenings.len() > MAX_HAPPENINGS || bytes > MAX_TICK_BYTES {
             return Err(DecodeError::Happenings { tick });
         }
         for (slot, (memory, input)) in self.slots.iter_mut().zip(&log.inputs).enumerate() {
