@@ -5,13 +5,14 @@
 //! eight ticks are guessed anew, stepped and saved, and a ninth is new. Beside it `ggrs`, whose
 //! sync test does the same with inputs that are known. Then a physics game of 901 bodies as a
 //! module, under the sandbox: how long the picture stands still for a rollback of eight ticks. And
-//! what a packet of confirmed ticks takes.
+//! what a packet of confirmed ticks takes. All times are the processor's: a clock on the wall would
+//! tell more of what else the machine does.
 
 mod confirmed;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use cpu_time::ThreadTime;
@@ -84,10 +85,10 @@ fn session_alone(players: u8, frames: u32) -> anyhow::Result<f64> {
         ..SlotInput::default()
     };
     confirmed.log.inputs.resize_with(players.into(), empty);
-    let (mut began, mut before) = (Instant::now(), 0);
+    let (mut began, mut before) = (ThreadTime::now(), 0);
     for frame in 1..=frames + WARM_UP {
         if frame == WARM_UP {
-            (began, before) = (Instant::now(), client.session().counters().resimulated);
+            (began, before) = (ThreadTime::now(), client.session().counters().resimulated);
         }
         client.handle_input(frame, &frame.to_le_bytes());
         if frame > DEPTH {
@@ -133,7 +134,6 @@ fn ggrs(peer: &Path, players: u8, frames: u32) -> anyhow::Result<f64> {
 }
 
 struct Physics {
-    /// In processor time, as all here: a clock on the wall would tell more of what else runs.
     rollbacks: Latencies,
     /// Per rollback.
     steps: f64,

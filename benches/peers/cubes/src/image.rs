@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout};
 use crate::Game;
 
 /// The heap, and what describes it, in front of it.
-#[repr(C, align(16))]
+#[repr(C)]
 pub struct Image {
     /// Bytes of the heap that were ever used.
     top: usize,
@@ -18,15 +18,19 @@ pub struct Image {
     root: *mut Game,
     /// The first free block of each class; each free block begins with the address of the next.
     free: [usize; CLASSES],
-    heap: [u128; HEAP_BYTES / 16],
+    heap: [Line; HEAP_BYTES / LINE],
 }
+
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; LINE]);
 
 /// The module's state.
 pub static mut IMAGE: Image = Image {
     top: 0,
     root: std::ptr::null_mut(),
     free: [0; CLASSES],
-    heap: [0; HEAP_BYTES / 16],
+    heap: [Line([0; LINE]); HEAP_BYTES / LINE],
 };
 
 /// Empties the heap, whatever is on it.
@@ -66,7 +70,7 @@ struct Heap;
 static HEAP: Heap = Heap;
 
 // SAFETY: blocks of different classes never overlap, a block is handed out again only after it was
-// given back, and every block is aligned to 16 bytes, which is checked to be enough.
+// given back, and every block is aligned to a line, which is checked to be enough.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some((class, size)) = class(layout) else {
@@ -92,7 +96,7 @@ unsafe impl GlobalAlloc for Heap {
         let Some((class, _)) = class(layout) else {
             return;
         };
-        // SAFETY: the block came from `alloc` and has at least 16 bytes.
+        // SAFETY: the block came from `alloc` and has at least a line's bytes.
         unsafe {
             *block.cast::<usize>() = IMAGE.free[class];
             IMAGE.free[class] = block.addr();
@@ -102,16 +106,18 @@ unsafe impl GlobalAlloc for Heap {
 
 /// The class of a block and its size: four to each power of two, so that at most a fifth is lost.
 fn class(layout: Layout) -> Option<(usize, usize)> {
-    if layout.align() > 16 || layout.size() > HEAP_BYTES {
+    if layout.align() > LINE || layout.size() > HEAP_BYTES {
         return None;
     }
-    let size = layout.size().max(64);
+    let size = layout.size().max(LINE);
     let shift = (size - 1).ilog2() - 2;
     let quarter = (size - 1) >> shift;
     let class = (shift as usize) * 4 + quarter - 3;
-    Some((class, ((quarter + 1) << shift).next_multiple_of(16)))
+    Some((class, ((quarter + 1) << shift).next_multiple_of(LINE)))
 }
 
 /// What the scene needs, several times over.
 const HEAP_BYTES: usize = 12 << 20;
 const CLASSES: usize = 128;
+/// What blocks are aligned to.
+const LINE: usize = 64;

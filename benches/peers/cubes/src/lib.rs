@@ -100,6 +100,7 @@ extern "C" fn gs_describe() -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn gs_init(_seed: i64, _len: i32) -> i32 {
     image::clear();
+    keep_panics();
     image::set_root(Box::into_raw(Box::new(Game::new())));
     0
 }
@@ -162,7 +163,20 @@ extern "C" fn gs_net_state(_viewer: i32) -> i32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn gs_panic() -> i32 {
-    0
+    // SAFETY: as in `gs_output`; the hook has left its text in the answer.
+    unsafe {
+        OUTPUT = (&raw const ANSWER).addr();
+        PANIC_BYTES
+    }
+}
+
+/// Keeps the text of a panic for `gs_panic`.
+fn keep_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let len = answer(panic.to_string().as_bytes()).min(4096);
+        // SAFETY: as in `gs_output`.
+        unsafe { PANIC_BYTES = len };
+    }));
 }
 
 /// The sum of all pushes of a tick log without happenings, each within ±1, and whether somebody
@@ -214,6 +228,7 @@ fn answer(bytes: &[u8]) -> i32 {
 static mut INPUT: [u8; INPUT_BYTES] = [0; INPUT_BYTES];
 static mut ANSWER: [u8; INPUT_BYTES] = [0; INPUT_BYTES];
 static mut OUTPUT: usize = 0;
+static mut PANIC_BYTES: i32 = 0;
 
 const INPUT_BYTES: usize = 64 << 10;
 const INPUT_LEN: usize = 3;

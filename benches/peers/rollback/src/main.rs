@@ -2,8 +2,8 @@
 //! game that adds its inputs up, all players local, and a rollback of eight ticks with each frame.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
+use cpu_time::ThreadTime;
 use ggrs::{Config, GgrsRequest, PredictRepeatLast, SessionBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,11 @@ impl Config for Adding {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut number = || arguments.next().ok_or("usage: peer-rollback PLAYERS FRAMES");
+    let mut number = || {
+        arguments
+            .next()
+            .ok_or("usage: peer-rollback PLAYERS FRAMES")
+    };
     let (players, frames): (usize, u32) = (number()?.parse()?, number()?.parse()?);
     let mut session = SessionBuilder::<Adding>::new()
         .with_num_players(players)?
@@ -35,10 +39,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_check_distance(CHECK_DISTANCE)
         .start_synctest_session()?;
     let mut state = State::default();
-    let (mut began, mut steps) = (Instant::now(), 0_u64);
+    let (mut began, mut steps) = (ThreadTime::now(), 0_u64);
     for frame in 0..frames + WARM_UP {
         if frame == WARM_UP {
-            (began, steps) = (Instant::now(), 0);
+            (began, steps) = (ThreadTime::now(), 0);
         }
         for player in 0..players {
             session.add_local_input(player, Input(frame + player as u32))?;
