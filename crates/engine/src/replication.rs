@@ -13,6 +13,7 @@ mod delta_writer;
 mod received;
 mod replicator;
 mod rows;
+mod shown;
 mod viewer;
 
 pub use received::{Applied, ReceivedViews};

@@ -124,7 +124,7 @@ impl Viewer {
                 Applied::Duplicate => continue,
                 other => panic!("tick {} in {now}: {other:?}", sent.tick),
             }
-            let view = self.views.view_at(sent.tick).unwrap();
+            let view = self.views.exact_at(sent.tick).unwrap();
             if server.copy_view(self.slot, sent.tick, &mut believed) {
                 assert_eq!(view, &believed, "viewer {}, tick {}", self.slot, sent.tick);
             }
@@ -432,6 +432,71 @@ fn everything_that_differs_has_its_turn() {
     let waits = told.values().map(|last| 1500 - last).max();
     assert!(longest.max(waits.unwrap()) <= 1200, "{longest}, {waits:?}");
     assert!(told.values().all(|last| *last > 0), "never told of some");
+}
+
+#[test]
+fn what_was_told_once_does_not_fall_back() {
+    let schema = schema();
+    let mut random = Random::new(9);
+    let mut world = World::new(&schema, 300, &mut random);
+    let mut server = Replicator::new(1, 250);
+    let mut views = ReceivedViews::new();
+    let mut state = NetState::default();
+    // In which tick each entity had which columns, and which of those were shown last.
+    let mut history: Vec<NetState> = vec![NetState::default()];
+    let mut shown = std::collections::BTreeMap::new();
+    let mut compared = 0;
+    for tick in 1..200_u32 {
+        world.move_on(&schema, &mut random);
+        if tick == 150 {
+            world.things.truncate(200);
+        }
+        world.view(100, 0, &mut state);
+        history.push(as_received(&state));
+        for entity in &mut state.entities {
+            entity.priority = 1.0;
+        }
+        let packet = server.encode(&schema, tick, 0, &state).unwrap();
+        assert!(!packet.whole);
+        assert_eq!(views.apply(&schema, tick, &packet), Ok(Applied::New));
+        let view = views.view_at(tick).unwrap();
+        for entity in &view.entities {
+            let is_then = |then: &&u32| {
+                let then = &history[**then as usize];
+                let found = then.entities.iter().find(|then| then.id == entity.id);
+                found.is_some_and(|found| then.columns_of(found) == view.columns_of(entity))
+            };
+            let ticks: Vec<u32> = (1..=tick).filter(|tick| is_then(&tick)).collect();
+            assert!(
+                !ticks.is_empty(),
+                "entity {} never was like this",
+                entity.id
+            );
+            // What is like its baseline again looks as if it had been left out, so what stands
+            // still or goes to and fro says nothing here.
+            let [then] = ticks[..] else {
+                shown.remove(&entity.id);
+                continue;
+            };
+            let last = shown.insert(entity.id, then).unwrap_or(0);
+            assert!(
+                then >= last,
+                "entity {} fell from {last} to {then}",
+                entity.id
+            );
+            compared += 1;
+        }
+        if tick == 60 {
+            assert_eq!(view.entities.len(), 300, "all have been told once");
+        }
+        if tick == 175 {
+            assert_eq!(view.entities.len(), 200, "who is gone is gone");
+        }
+        if tick > 6 {
+            server.handle_ack(0, tick - 6, u32::MAX);
+        }
+    }
+    assert!(compared > 10_000, "{compared}");
 }
 
 #[test]

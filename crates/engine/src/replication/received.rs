@@ -1,5 +1,6 @@
 //! The receiver's side: views put together from packets that come in any order.
 
+use super::shown::{Shown, Stamped};
 use super::{MAX_BASELINE_AGE, Packet};
 use crate::schema::Schema;
 use crate::simulation::{NetState, Tick};
@@ -14,6 +15,9 @@ pub struct ReceivedViews {
     newest: Tick,
     packed: PackedCodec,
     decoded: NetState,
+    /// What is worked out for a view before it takes its place.
+    shown: Shown,
+    told: Vec<Tick>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -22,6 +26,30 @@ struct View {
     tick: Tick,
     whole: bool,
     state: NetState,
+    /// Of which tick each entity is, and what is shown; only where it is not whole.
+    told: Vec<Tick>,
+    shown: Shown,
+}
+
+impl View {
+    fn exact(&self) -> Stamped<'_> {
+        Stamped {
+            state: &self.state,
+            tick: self.tick,
+            told: (!self.whole).then_some(self.told.as_slice()),
+        }
+    }
+
+    fn shown(&self) -> Stamped<'_> {
+        if self.whole {
+            return self.exact();
+        }
+        Stamped {
+            state: &self.shown.state,
+            tick: self.tick,
+            told: Some(&self.shown.told),
+        }
+    }
 }
 
 /// What became of a packet.
@@ -46,6 +74,8 @@ impl ReceivedViews {
             newest: 0,
             packed: PackedCodec::new(),
             decoded: NetState::default(),
+            shown: Shown::default(),
+            told: Vec::new(),
         }
     }
 
@@ -65,14 +95,19 @@ impl ReceivedViews {
         if self.view(tick).is_some() {
             return Ok(Applied::Duplicate);
         }
-        let nothing = NetState::default();
+        let empty = NetState::default();
+        let nothing = Stamped {
+            state: &empty,
+            tick: 0,
+            told: None,
+        };
         let base = match packet.baseline_age {
-            0 => Some(&nothing),
+            0 => Some(nothing),
             age => before(&self.views, tick, age),
         };
         let older = match packet.older_age {
             0 => Some(None),
-            age => before(&self.views, tick, age).map(Some),
+            age => before(&self.views, tick, age).map(|view| Some(view.state)),
         };
         let (Some(base), Some(older)) = (base, older) else {
             return Ok(Applied::NoBaseline);
@@ -80,14 +115,24 @@ impl ReceivedViews {
         match packet.codec {
             Codec::Packed => {
                 self.packed
-                    .decode(schema, base, older, packet.data, &mut self.decoded)?;
+                    .decode(schema, base.state, older, packet.data, &mut self.decoded)?;
             }
             Codec::Ranged => return Err(SnapshotError::Trailing),
+        }
+        if !packet.whole {
+            let last = (1..KEPT.min(tick)).find_map(|age| view(&self.views, tick - age));
+            let last = last.map_or(nothing, View::shown);
+            let told = &mut self.told;
+            self.shown.set(tick, &self.decoded, base, last, told);
         }
         let view = &mut self.views[(tick % KEPT) as usize];
         view.tick = tick;
         view.whole = packet.whole;
         std::mem::swap(&mut view.state, &mut self.decoded);
+        if !packet.whole {
+            std::mem::swap(&mut view.told, &mut self.told);
+            std::mem::swap(&mut view.shown, &mut self.shown);
+        }
         self.newest = self.newest.max(tick);
         Ok(Applied::New)
     }
@@ -103,13 +148,19 @@ impl ReceivedViews {
         (self.newest, bits)
     }
 
-    /// The newest view and its tick.
+    /// The newest view and its tick, as [`ReceivedViews::view_at`] has it.
     pub fn newest(&self) -> Option<(Tick, &NetState)> {
-        self.view(self.newest).map(|view| (view.tick, &view.state))
+        self.view_at(self.newest).map(|state| (self.newest, state))
     }
 
-    /// The view of a tick.
+    /// The view of a tick, to be shown or stepped. Where something was left out of it, that is as it
+    /// was told last, rather than as the baseline had it.
     pub fn view_at(&self, tick: Tick) -> Option<&NetState> {
+        self.view(tick).map(|view| view.shown().state)
+    }
+
+    /// The view of a tick exactly as the server knows it, which is what deltas rest on.
+    pub fn exact_at(&self, tick: Tick) -> Option<&NetState> {
         self.view(tick).map(|view| &view.state)
     }
 
@@ -142,9 +193,9 @@ fn view(views: &[View], tick: Tick) -> Option<&View> {
     (view.tick == tick && tick > 0).then_some(view)
 }
 
-fn before(views: &[View], tick: Tick, age: u32) -> Option<&NetState> {
+fn before(views: &[View], tick: Tick, age: u32) -> Option<Stamped<'_>> {
     let age = Some(age).filter(|age| *age <= MAX_BASELINE_AGE)?;
-    view(views, tick.checked_sub(age)?).map(|view| &view.state)
+    view(views, tick.checked_sub(age)?).map(View::exact)
 }
 
 impl Default for ReceivedViews {
