@@ -14,10 +14,13 @@
 //!
 //! # How a match runs
 //! A [`Pipeline`] owns a simulation. Packets go in as they come ([`Pipeline::handle_frame`],
-//! [`Pipeline::handle_command`], …), [`Pipeline::advance`] runs a tick, and
-//! [`Pipeline::snapshot`] says what each viewer sees of it:
+//! [`Pipeline::handle_command`], …), [`Pipeline::begin_tick`] moves the clock, and
+//! [`Pipeline::advance`] runs what may run:
 //! - [`input_buffer`] holds each player's inputs until their tick;
-//! - [`snapshot`] packs net states for the wire, and puts them together again on the other side.
+//! - [`confirmed`] packs the ticks that never change any more, and [`rollback`] follows them on a
+//!   client that runs ahead;
+//! - [`replication`] decides what each viewer is sent of a net state, and puts it together again on
+//!   the other side; [`snapshot`] packs it.
 
 pub mod abi;
 pub mod confirmed;

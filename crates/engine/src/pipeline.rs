@@ -31,7 +31,6 @@ use crate::simulation::{
     Effects, EventAudience, Happening, HappeningKind, InputStatus, MatchConfig, MatchResult,
     NetState, Simulation, SimulationError, Slot, SlotInput, Tick, TickFraction, TickLog, Verdict,
 };
-use crate::snapshot::{SnapshotEncoder, SnapshotPart, SnapshotParts, WholeSnapshot};
 use history::History;
 use slot::SlotState;
 
@@ -52,9 +51,6 @@ pub struct Pipeline<S> {
     refusals: Vec<(Slot, String)>,
     result: Option<MatchResult>,
     failure: Option<SimulationError>,
-    encoder: Box<dyn SnapshotEncoder + Send>,
-    net_state: NetState,
-    parts: SnapshotParts,
     save: Vec<u8>,
 }
 
@@ -109,17 +105,8 @@ impl<S: Simulation> Pipeline<S> {
             refusals: Vec::new(),
             result: None,
             failure: None,
-            encoder: Box::new(WholeSnapshot::default()),
-            net_state: NetState::default(),
-            parts: SnapshotParts::default(),
             save: Vec::new(),
         })
-    }
-
-    /// Uses another snapshot codec than [`WholeSnapshot`].
-    pub fn with_encoder(mut self, encoder: impl SnapshotEncoder + Send + 'static) -> Self {
-        self.encoder = Box::new(encoder);
-        self
     }
 
     /// Confirms ticks, waiting `ticks` of the clock (at most [`MAX_LATE_WINDOW`]) for inputs that
@@ -499,27 +486,6 @@ impl<S: Simulation> Pipeline<S> {
         out: &mut NetState,
     ) -> Result<(), SimulationError> {
         self.simulation.net_state(viewer, out)
-    }
-
-    /// What a viewer (`None`: a spectator) sees after the last tick, in parts for one packet each.
-    ///
-    /// # Errors
-    /// [`SimulationError`] where the game fails or its net state breaks its own schema.
-    pub fn snapshot(&mut self, viewer: Option<Slot>) -> Result<&[SnapshotPart], SimulationError> {
-        self.simulation.net_state(viewer, &mut self.net_state)?;
-        self.encoder
-            .encode(
-                &self.schema,
-                self.tick,
-                viewer,
-                &self.net_state,
-                &mut self.parts,
-            )
-            .map_err(|error| SimulationError::Malformed {
-                call: "gs_net_state",
-                reason: error.to_string(),
-            })?;
-        Ok(self.parts.as_slice())
     }
 
     /// The canonical state after the last tick.

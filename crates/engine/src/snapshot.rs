@@ -1,20 +1,16 @@
-//! Net states on the wire: packed to the bit, split into parts that each fit a lossy packet.
+//! Net states on the wire, as what is new against a state that the receiver has: two codecs behind
+//! one interface.
 //!
-//! The layout is that of `docs/wire.md`, "Snapshots". [`WholeSnapshot`] writes every entity each
-//! time; [`SnapshotEncoder`] is the seam for codecs that write less. On the other side
-//! [`decode_part`] reads one part, and [`ReceivedState`] puts parts together as they come.
+//! [`packed`] writes bits, [`ranged`] a range-coded stream of what a model foresees. Both are
+//! lossless, restart in every packet, and read any bytes without a panic. Who is sent what is
+//! [`crate::replication`]'s.
 
 pub(crate) mod bits;
 pub mod packed;
 pub mod ranged;
-mod received;
 
-pub use received::{ReceivedState, decode_part};
-
-use crate::abi::MAX_ENTITIES;
 use crate::schema::{KindSchema, Schema};
 use crate::simulation::{Entity, NetState, Slot, Tick};
-use bits::{BitWriter, gamma_bits};
 
 /// How a delta is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,127 +30,6 @@ pub struct Delta<'a> {
     pub older: Option<&'a NetState>,
     /// The state that the receiver is to have.
     pub next: &'a NetState,
-}
-
-/// Turns net states into snapshot parts.
-pub trait SnapshotEncoder {
-    /// Writes what `viewer` sees after `tick` into `parts`, which is cleared first. The parts cover
-    /// all ids without overlap.
-    ///
-    /// # Errors
-    /// [`SnapshotError`] where the state does not keep the schema.
-    fn encode(
-        &mut self,
-        schema: &Schema,
-        tick: Tick,
-        viewer: Option<Slot>,
-        state: &NetState,
-        parts: &mut SnapshotParts,
-    ) -> Result<(), SnapshotError>;
-}
-
-/// Every entity each time, whatever was received before.
-#[derive(Clone, Debug)]
-pub struct WholeSnapshot {
-    max_bytes: usize,
-}
-
-impl WholeSnapshot {
-    /// An encoder whose parts have at most `max_bytes` bytes of data, and no less than
-    /// [`MIN_SNAPSHOT_BYTES`], which any one entity fits.
-    pub fn new(max_bytes: usize) -> Self {
-        Self {
-            max_bytes: max_bytes.max(MIN_SNAPSHOT_BYTES),
-        }
-    }
-}
-
-impl Default for WholeSnapshot {
-    fn default() -> Self {
-        Self::new(MAX_SNAPSHOT_BYTES)
-    }
-}
-
-impl SnapshotEncoder for WholeSnapshot {
-    fn encode(
-        &mut self,
-        schema: &Schema,
-        _tick: Tick,
-        _viewer: Option<Slot>,
-        state: &NetState,
-        parts: &mut SnapshotParts,
-    ) -> Result<(), SnapshotError> {
-        parts.clear();
-        if state.entities.len() > MAX_ENTITIES {
-            return Err(SnapshotError::TooManyEntities {
-                limit: MAX_ENTITIES,
-            });
-        }
-        let mut rest = state.entities.as_slice();
-        let mut first_id = 0;
-        loop {
-            let part = parts.add();
-            let count = encode_part(schema, state, rest, first_id, self.max_bytes, part)?;
-            part.first_id = first_id;
-            rest = &rest[count..];
-            let Some(next) = rest.first() else {
-                part.last_id = u32::MAX;
-                return Ok(());
-            };
-            // The next part starts at its first entity, whose id then takes a single bit.
-            part.last_id = next.id - 1;
-            first_id = next.id;
-        }
-    }
-}
-
-/// Writes as many of the entities as fit, and answers how many.
-fn encode_part(
-    schema: &Schema,
-    state: &NetState,
-    entities: &[Entity],
-    first_id: u32,
-    max_bytes: usize,
-    part: &mut SnapshotPart,
-) -> Result<usize, SnapshotError> {
-    let mut writer = BitWriter::new(&mut part.data);
-    writer.write(0, COUNT_BITS);
-    let mut next_id = Some(first_id);
-    let mut count = 0;
-    for entity in entities {
-        let Some(gap) = next_id.and_then(|next| entity.id.checked_sub(next)) else {
-            return Err(SnapshotError::NotAscending { id: entity.id });
-        };
-        let (kind, columns) = checked_columns(schema, state, entity)?;
-        let owner_bits = if entity.owner.is_some() {
-            1 + OWNER_BITS
-        } else {
-            1
-        };
-        let needed = gamma_bits(gap) + schema.kind_bits() + owner_bits + kind.bits();
-        if writer.len() + needed as usize > max_bytes * 8 || count == MAX_PART_ENTITIES {
-            break;
-        }
-        writer.write_gamma(gap);
-        writer.write(u32::from(entity.kind), schema.kind_bits());
-        match entity.owner {
-            None => writer.write(0, 1),
-            Some(slot) => {
-                writer.write(1, 1);
-                writer.write(u32::from(slot), OWNER_BITS);
-            }
-        }
-        for (column, value) in kind.columns().iter().zip(columns) {
-            // In two's complement the difference is exact whatever the range.
-            writer.write(value.wrapping_sub(column.lo) as u32, column.bits());
-        }
-        next_id = entity.id.checked_add(1);
-        count += 1;
-    }
-    writer.finish();
-    part.data[0] = count as u8;
-    part.data[1] |= (count >> 8) as u8;
-    Ok(count)
 }
 
 pub(crate) fn checked_columns<'a>(
@@ -201,47 +76,6 @@ pub(crate) fn checked_columns<'a>(
     Ok((kind, columns))
 }
 
-/// A list of parts that keeps its memory from tick to tick.
-#[derive(Clone, Debug, Default)]
-pub struct SnapshotParts {
-    parts: Vec<SnapshotPart>,
-    used: usize,
-}
-
-impl SnapshotParts {
-    /// Empties it, keeping its memory.
-    pub fn clear(&mut self) {
-        self.used = 0;
-    }
-
-    /// The parts, ascending by id.
-    pub fn as_slice(&self) -> &[SnapshotPart] {
-        &self.parts[..self.used]
-    }
-
-    /// Adds a part, whose memory may be an earlier one's.
-    pub fn add(&mut self) -> &mut SnapshotPart {
-        if self.used == self.parts.len() {
-            self.parts.push(SnapshotPart::default());
-        }
-        self.used += 1;
-        let part = &mut self.parts[self.used - 1];
-        part.data.clear();
-        part
-    }
-}
-
-/// What one packet carries: the entities `first_id..=last_id`, whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SnapshotPart {
-    /// The first id that it covers.
-    pub first_id: u32,
-    /// The last id that it covers.
-    pub last_id: u32,
-    /// The bit stream.
-    pub data: Vec<u8>,
-}
-
 /// Why a snapshot cannot be written or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
@@ -256,14 +90,6 @@ pub enum SnapshotError {
     /// Something follows the last entity.
     #[error("the snapshot goes on after its last entity")]
     Trailing,
-    /// The range of ids is empty.
-    #[error("the snapshot covers ids {first_id} to {last_id}, expected ascending ids")]
-    EmptyRange {
-        /// The first id.
-        first_id: u32,
-        /// The last id.
-        last_id: u32,
-    },
     /// An id beyond the range that the part covers.
     #[error("an entity's id lies beyond {last_id}, the last that the snapshot covers")]
     IdOutOfRange {
@@ -348,24 +174,14 @@ pub enum SnapshotError {
         /// How many there may be.
         limit: usize,
     },
-    /// More parts than a sender would ever make.
-    #[error("parts of more than {limit} different ticks lie beside each other")]
-    TooScattered {
-        /// How many there may be.
-        limit: usize,
-    },
 }
 
-/// Most bytes of a part's data: a `state` payload of 1,000 bytes less the envelope and the slots'
+/// Most bytes of a delta: a `state` payload of 1,000 bytes less the envelope and the slots'
 /// statuses.
 pub const MAX_SNAPSHOT_BYTES: usize = 900;
-/// The least budget for a part: what the largest entity takes (32 columns of 32 bits, id, kind and
+/// The least budget for a delta: what the largest entity takes (32 columns of 32 bits, id, kind and
 /// owner), and the count.
 pub const MIN_SNAPSHOT_BYTES: usize = 160;
 
-/// Bits of the number of entities.
-const COUNT_BITS: u32 = 12;
-/// Most entities of a part: what its count can say.
-const MAX_PART_ENTITIES: usize = (1 << COUNT_BITS) - 1;
 /// Bits of an owner's slot.
 const OWNER_BITS: u32 = 6;

@@ -8,10 +8,9 @@ use gs_engine::Pipeline;
 use gs_engine::input_buffer::{Admission, MAX_REPEATS, TICK};
 use gs_engine::pipeline::{MAX_COMMANDS_PER_TICK, Presence, Refusal, StartError};
 use gs_engine::simulation::{
-    Effects, EventAudience, HappeningKind, InputStatus, MatchConfig, Outcome, Simulation,
+    Effects, EventAudience, HappeningKind, InputStatus, MatchConfig, NetState, Outcome, Simulation,
     SimulationError, TickLog,
 };
-use gs_engine::snapshot::ReceivedState;
 use support::{AMENDED, AMENDED_BADLY, LAST_TICK, Pushers, REFUSED, shout};
 
 fn config(players: u8) -> MatchConfig {
@@ -294,24 +293,16 @@ fn a_match_the_game_does_not_offer_is_not_started() {
 }
 
 #[test]
-fn a_snapshot_shows_what_the_game_shows() {
+fn the_net_state_shows_what_the_game_shows() {
     let mut pipeline = started(3);
     frame(&mut pipeline, 1, 1, 100);
     run(&mut pipeline).unwrap();
-    let schema = pipeline.schema().clone();
-    let mut received = ReceivedState::new();
-    for part in pipeline.snapshot(None).unwrap() {
-        assert!(
-            received
-                .apply(&schema, 1, part.first_id, part.last_id, &part.data)
-                .unwrap()
-        );
-    }
-    assert_eq!(received.whole_tick(), 1);
-    let places = &received.state().columns;
+    let mut shown = NetState::default();
+    pipeline.net_state(None, &mut shown).unwrap();
+    let places = &shown.columns;
     assert_eq!((places[0], places[2]), (0, 0));
     assert!((100..=103).contains(&places[1]), "a push and some wind");
-    assert_eq!(received.state().entities[1].owner, Some(1));
+    assert_eq!(shown.entities[1].owner, Some(1));
 }
 
 /// Plays a match of some traffic and answers all its logs and its last state.

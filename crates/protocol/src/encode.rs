@@ -111,14 +111,13 @@ mod tests {
     fn what_does_not_fit_is_refused_where_it_is_made() {
         let snapshot = |bytes| {
             let data = vec![0; bytes];
-            let body = wire::Snapshot {
-                first_id: 0,
-                last_id: 9,
+            let body = wire::StateDelta {
                 data,
+                ..Default::default()
             };
             wire::StateUpdate {
                 version: VERSION,
-                body: Some(wire::state_update::Body::Snapshot(body)),
+                body: Some(wire::state_update::Body::Delta(body)),
                 ..Default::default()
             }
         };

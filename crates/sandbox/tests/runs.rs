@@ -148,8 +148,9 @@ fn a_module_runs_in_the_pipeline_and_moves_between_threads() {
             pipeline.begin_tick();
             assert!(pipeline.advance().unwrap().is_some());
         }
-        let parts = pipeline.snapshot(None).unwrap().len();
-        (pipeline.save().unwrap()[0], parts)
+        let mut shown = NetState::default();
+        pipeline.net_state(None, &mut shown).unwrap();
+        (pipeline.save().unwrap()[0], shown.entities.len())
     });
     // The first tick's log has the join before the input, so the byte read there is its status.
     assert_eq!(played.join().unwrap().1, 1);

@@ -207,7 +207,6 @@ impl Outbox {
             Some(state_update::Body::Delta(body)) => body.data,
             Some(state_update::Body::Confirmed(body)) => body.data,
             Some(state_update::Body::Keyframe(body)) => body.data,
-            Some(state_update::Body::Snapshot(body)) => body.data,
             None => Vec::new(),
         };
         copy.clear();

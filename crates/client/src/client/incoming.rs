@@ -48,8 +48,6 @@ impl<S: Simulation> Client<S> {
             Some(state_update::Body::Delta(delta)) => self.handle_delta(update.tick, &delta),
             Some(state_update::Body::Confirmed(ticks)) => self.handle_confirmed(&ticks),
             Some(state_update::Body::Keyframe(chunk)) => self.handle_keyframe(chunk),
-            // The parts of an older server, which nothing here puts together.
-            Some(state_update::Body::Snapshot(_)) => self.stats.counters.malformed += 1,
             // Statuses alone.
             None => {}
         }

@@ -46,21 +46,6 @@ impl<'a> BitWriter<'a> {
         self.pending_bits = total - u64::BITS;
     }
 
-    /// Writes `value + 1` in Elias-gamma.
-    pub(crate) fn write_gamma(&mut self, value: u32) {
-        let n = u64::from(value) + 1;
-        let after_first = n.ilog2();
-        self.write(0, after_first);
-        self.write(1, 1);
-        if after_first > 0 {
-            let tail = (n - (1 << after_first)) as u32;
-            self.write(
-                tail.reverse_bits() >> (u32::BITS - after_first),
-                after_first,
-            );
-        }
-    }
-
     /// Writes a value in Exp-Golomb of order `k`, 0–31: for `n = value + 2^k`, as many zeros as
     /// `n` has bits beyond `k + 1`, a one, and `n` without its highest bit.
     #[inline]
@@ -83,11 +68,6 @@ impl<'a> BitWriter<'a> {
         self.out
             .extend_from_slice(&self.pending.to_le_bytes()[..bytes]);
     }
-}
-
-/// How many bits `value + 1` takes in Elias-gamma, 1–65.
-pub(crate) fn gamma_bits(value: u32) -> u32 {
-    2 * (u64::from(value) + 1).ilog2() + 1
 }
 
 /// How many bits a value takes in Exp-Golomb of order `k`, 1–65.
@@ -141,23 +121,6 @@ impl<'a> BitReader<'a> {
         Some((window & ((1 << bits) - 1)) as u32)
     }
 
-    /// Reads a value that was written as `value + 1` in Elias-gamma; `None` where the bits are not
-    /// there or say more than a `u32` holds.
-    pub(crate) fn read_gamma(&mut self) -> Option<u32> {
-        let mut after_first = 0;
-        while self.read(1)? == 0 {
-            after_first += 1;
-            if after_first > u32::BITS {
-                return None;
-            }
-        }
-        if after_first == 0 {
-            return Some(0);
-        }
-        let tail = self.read(after_first)?.reverse_bits() >> (u32::BITS - after_first);
-        u32::try_from((1_u64 << after_first) + u64::from(tail) - 1).ok()
-    }
-
     /// Reads a value in Exp-Golomb of order `k`, 0–31; `None` where the bits are not there or say
     /// more than a `u32` holds.
     #[inline]
@@ -197,41 +160,6 @@ const SURE_BITS: u32 = 57;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn gamma(value: u32) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut writer = BitWriter::new(&mut out);
-        writer.write_gamma(value);
-        assert_eq!(writer.len(), gamma_bits(value) as usize);
-        writer.finish();
-        out
-    }
-
-    #[test]
-    fn elias_gamma_is_as_documented() {
-        // 1 is "1"; 5 is "00" and "101", each bit going to the next higher place of the byte.
-        assert_eq!(gamma(0), [0b1]);
-        assert_eq!(gamma(4), [0b10100]);
-        assert_eq!(gamma(5), [0b01100]);
-    }
-
-    #[test]
-    fn elias_gamma_takes_every_u32() {
-        for value in [0, 1, 2, 3, 254, 255, 256, 65_535, u32::MAX - 1, u32::MAX] {
-            let bytes = gamma(value);
-            let mut reader = BitReader::new(&bytes);
-            assert_eq!(reader.read_gamma(), Some(value));
-            assert!(reader.is_at_end());
-        }
-        assert_eq!(BitReader::new(&[0; 16]).read_gamma(), None);
-        let mut beyond = [0; 9];
-        beyond[4] = 0b11;
-        assert_eq!(
-            BitReader::new(&beyond).read_gamma(),
-            None,
-            "2^32 + 2^31 is no u32"
-        );
-    }
 
     #[test]
     fn reading_past_the_end_is_none() {

@@ -46,15 +46,13 @@ pub struct StateUpdate {
     pub tick: u32,
     #[prost(message, repeated, tag = "4")]
     pub slots: ::prost::alloc::vec::Vec<SlotStatus>,
-    #[prost(oneof = "state_update::Body", tags = "5, 6, 7, 8")]
+    #[prost(oneof = "state_update::Body", tags = "6, 7, 8")]
     pub body: ::core::option::Option<state_update::Body>,
 }
 /// Nested message and enum types in `StateUpdate`.
 pub mod state_update {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Body {
-        #[prost(message, tag = "5")]
-        Snapshot(super::Snapshot),
         #[prost(message, tag = "6")]
         Confirmed(super::Confirmed),
         #[prost(message, tag = "7")]
@@ -79,15 +77,6 @@ pub struct SlotStatus {
     pub echo_ms: u32,
     #[prost(uint32, tag = "5")]
     pub echo_age_ms: u32,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Snapshot {
-    #[prost(uint32, tag = "1")]
-    pub first_id: u32,
-    #[prost(uint32, tag = "2")]
-    pub last_id: u32,
-    #[prost(bytes = "vec", tag = "3")]
-    pub data: ::prost::alloc::vec::Vec<u8>,
 }
 /// What one viewer sees, as what is new against a state that it has acknowledged.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
