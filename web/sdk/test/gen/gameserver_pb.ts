@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file gameserver.proto.
  */
 export const file_gameserver: GenFile = /*@__PURE__*/
-  fileDesc("ChBnYW1lc2VydmVyLnByb3RvEg1nYW1lc2VydmVyLnYxIpEBCgtQbGF5ZXJJbnB1dBIPCgd2ZXJzaW9uGAEgASgNEikKBmZyYW1lcxgCIAMoCzIZLmdhbWVzZXJ2ZXIudjEuSW5wdXRGcmFtZRIQCghhY2tfdGljaxgDIAEoDRIRCgl2aWV3X3RpY2sYBCABKA0SDwoHc2VudF9tcxgFIAEoDRIQCghhY2tfYml0cxgGIAEoDSIoCgpJbnB1dEZyYW1lEgwKBHRpY2sYASABKA0SDAoEZGF0YRgCIAEoDCKnAgoLU3RhdGVVcGRhdGUSDwoHdmVyc2lvbhgBIAEoDRINCgVlcG9jaBgCIAEoBBIMCgR0aWNrGAMgASgNEigKBXNsb3RzGAQgAygLMhkuZ2FtZXNlcnZlci52MS5TbG90U3RhdHVzEisKCHNuYXBzaG90GAUgASgLMhcuZ2FtZXNlcnZlci52MS5TbmFwc2hvdEgAEi0KCWNvbmZpcm1lZBgGIAEoCzIYLmdhbWVzZXJ2ZXIudjEuQ29uZmlybWVkSAASMAoIa2V5ZnJhbWUYByABKAsyHC5nYW1lc2VydmVyLnYxLktleWZyYW1lQ2h1bmtIABIqCgVkZWx0YRgIIAEoCzIZLmdhbWVzZXJ2ZXIudjEuU3RhdGVEZWx0YUgAQgYKBGJvZHkiZAoKU2xvdFN0YXR1cxIMCgRzbG90GAEgASgNEhIKCmlucHV0X3RpY2sYAiABKA0SDgoGbWFyZ2luGAMgASgREg8KB2VjaG9fbXMYBCABKA0SEwoLZWNob19hZ2VfbXMYBSABKA0iOwoIU25hcHNob3QSEAoIZmlyc3RfaWQYASABKA0SDwoHbGFzdF9pZBgCIAEoDRIMCgRkYXRhGAMgASgMInwKClN0YXRlRGVsdGESCwoDYWdlGAEgASgNEhAKCGJhc2VsaW5lGAIgASgNEg0KBW9sZGVyGAMgASgNEiMKBWNvZGVjGAQgASgOMhQuZ2FtZXNlcnZlci52MS5Db2RlYxIMCgRkYXRhGAUgASgMEg0KBXdob2xlGAYgASgIIi0KCUNvbmZpcm1lZBISCgpmaXJzdF90aWNrGAEgASgNEgwKBGRhdGEYAiABKAwibAoNS2V5ZnJhbWVDaHVuaxIMCgR0aWNrGAEgASgNEg0KBWluZGV4GAIgASgNEg0KBWNvdW50GAMgASgNEhMKC3RvdGFsX2J5dGVzGAQgASgNEgwKBGhhc2gYBSABKAYSDAoEZGF0YRgGIAEoDCI6CgtQbGF5ZXJTdGF0ZRIPCgd2ZXJzaW9uGAEgASgNEgwKBHRpY2sYAiABKA0SDAoEZGF0YRgDIAEoDCKAAwoLU2VydmVyRXZlbnQSDwoHdmVyc2lvbhgBIAEoDRINCgVlcG9jaBgCIAEoBBIQCghzZXF1ZW5jZRgDIAEoDRIpCgd3ZWxjb21lGAQgASgLMhYuZ2FtZXNlcnZlci52MS5XZWxjb21lSAASLgoHc3RhcnRlZBgFIAEoCzIbLmdhbWVzZXJ2ZXIudjEuTWF0Y2hTdGFydGVkSAASLgoGcGxheWVyGAYgASgLMhwuZ2FtZXNlcnZlci52MS5QbGF5ZXJDaGFuZ2VkSAASKQoEZ2FtZRgHIAEoCzIZLmdhbWVzZXJ2ZXIudjEuR2FtZUV2ZW50c0gAEioKBWVuZGVkGAggASgLMhkuZ2FtZXNlcnZlci52MS5NYXRjaEVuZGVkSAASKQoHcmVmdXNlZBgJIAEoCzIWLmdhbWVzZXJ2ZXIudjEuUmVmdXNlZEgAEioKBG1vZGUYCiABKAsyGi5nYW1lc2VydmVyLnYxLk1vZGVDaGFuZ2VkSABCBgoEYm9keSLqAgoHV2VsY29tZRIQCghtYXRjaF9pZBgBIAEoCRIMCgRnYW1lGAIgASgJEhUKDW1vZHVsZV9zaGEyNTYYAyABKAkSEAoIbWFuaWZlc3QYBCABKAkSEQoJdGlja19yYXRlGAUgASgNEiMKBXBoYXNlGAYgASgOMhQuZ2FtZXNlcnZlci52MS5QaGFzZRIMCgR0aWNrGAcgASgNEhEKBHNsb3QYCCABKA1IAIgBARImCgdwbGF5ZXJzGAkgAygLMhUuZ2FtZXNlcnZlci52MS5QbGF5ZXISKAoFZW5kZWQYCiABKAsyGS5nYW1lc2VydmVyLnYxLk1hdGNoRW5kZWQSKgoEbW9kZRgLIAEoDjIcLmdhbWVzZXJ2ZXIudjEuQXV0aG9yaXR5TW9kZRIWCg5tb2R1bGVfdmVyc2lvbhgMIAEoCRINCgV0ZWFtcxgNIAEoDRIPCgdvcHRpb25zGA4gASgJQgcKBV9zbG90IkkKC01vZGVDaGFuZ2VkEioKBG1vZGUYASABKA4yHC5nYW1lc2VydmVyLnYxLkF1dGhvcml0eU1vZGUSDgoGcmVhc29uGAIgASgJInQKBlBsYXllchIMCgRzbG90GAEgASgNEhEKCXBsYXllcl9pZBgCIAEoCRIQCgh1c2VybmFtZRgDIAEoCRIMCgR0ZWFtGAQgASgNEikKCHByZXNlbmNlGAUgASgOMhcuZ2FtZXNlcnZlci52MS5QcmVzZW5jZSIcCgxNYXRjaFN0YXJ0ZWQSDAoEdGljaxgBIAEoDSI2Cg1QbGF5ZXJDaGFuZ2VkEiUKBnBsYXllchgBIAEoCzIVLmdhbWVzZXJ2ZXIudjEuUGxheWVyIioKCkdhbWVFdmVudHMSDAoEdGljaxgBIAEoDRIOCgZldmVudHMYAiADKAwifwoKTWF0Y2hFbmRlZBInCgdvdXRjb21lGAEgASgOMhYuZ2FtZXNlcnZlci52MS5PdXRjb21lEg4KBnJlYXNvbhgCIAEoCRIoCgVzbG90cxgDIAMoCzIZLmdhbWVzZXJ2ZXIudjEuU2xvdFJlc3VsdBIOCgZzdG9yZWQYBCABKAgihgEKClNsb3RSZXN1bHQSDAoEc2xvdBgBIAEoDRIRCglwbGFjZW1lbnQYAiABKA0SEQoEdGVhbRgDIAEoDUgAiAEBEg0KBXNjb3JlGAQgASgREiwKCnN0YXRpc3RpY3MYBSADKAsyGC5nYW1lc2VydmVyLnYxLlN0YXRpc3RpY0IHCgVfdGVhbSIoCglTdGF0aXN0aWMSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoESInCgdSZWZ1c2VkEgwKBHdoYXQYASABKAkSDgoGcmVhc29uGAIgASgJIpoCCgtDbGllbnRFdmVudBIPCgd2ZXJzaW9uGAEgASgNEiUKBWhlbGxvGAIgASgLMhQuZ2FtZXNlcnZlci52MS5IZWxsb0gAEiUKBWxlYXZlGAMgASgLMhQuZ2FtZXNlcnZlci52MS5MZWF2ZUgAEikKB2NvbW1hbmQYBCABKAsyFi5nYW1lc2VydmVyLnYxLkNvbW1hbmRIABInCgZyZXN5bmMYBSABKAsyFS5nYW1lc2VydmVyLnYxLlJlc3luY0gAEicKBmRlc3luYxgGIAEoCzIVLmdhbWVzZXJ2ZXIudjEuRGVzeW5jSAASJwoGcmVwb3J0GAcgASgLMhUuZ2FtZXNlcnZlci52MS5SZXBvcnRIAEIGCgRib2R5IjYKBUhlbGxvEhUKDW1vZHVsZV9zaGEyNTYYASABKAkSFgoObW9kdWxlX3ZlcnNpb24YAiABKAkiJAoGUmVzeW5jEgwKBHRpY2sYASABKA0SDAoEaGFzaBgCIAEoBiJGCgZEZXN5bmMSDAoEdGljaxgBIAEoDRIuCgtkaWZmZXJlbmNlcxgCIAMoCzIZLmdhbWVzZXJ2ZXIudjEuRGlmZmVyZW5jZSJXCgpEaWZmZXJlbmNlEg4KBmVudGl0eRgBIAEoDRIMCgRraW5kGAIgASgJEg0KBWZpZWxkGAMgASgJEgwKBG1pbmUYBCABKBESDgoGdGhlaXJzGAUgASgRIlsKBlJlcG9ydBInCgdvdXRjb21lGAEgASgOMhYuZ2FtZXNlcnZlci52MS5PdXRjb21lEigKBXNsb3RzGAIgAygLMhkuZ2FtZXNlcnZlci52MS5TbG90UmVzdWx0IgcKBUxlYXZlIhcKB0NvbW1hbmQSDAoEZGF0YRgBIAEoDCJgCgtDaGF0TWVzc2FnZRIPCgd2ZXJzaW9uGAEgASgNEgwKBHRleHQYAiABKAkSDAoEc2xvdBgDIAEoDRIQCgh1c2VybmFtZRgEIAEoCRISCgpzZW50X2F0X21zGAUgASgEKkIKBUNvZGVjEhUKEUNPREVDX1VOU1BFQ0lGSUVEEAASEAoMQ09ERUNfUEFDS0VEEAESEAoMQ09ERUNfUkFOR0VEEAIqgwEKDUF1dGhvcml0eU1vZGUSHgoaQVVUSE9SSVRZX01PREVfVU5TUEVDSUZJRUQQABIXChNBVVRIT1JJVFlfTU9ERV9GVUxMEAESHAoYQVVUSE9SSVRZX01PREVfVkFMSURBVEVEEAISGwoXQVVUSE9SSVRZX01PREVfT0JTRVJWRVIQAypVCgVQaGFzZRIVChFQSEFTRV9VTlNQRUNJRklFRBAAEhEKDVBIQVNFX1dBSVRJTkcQARIRCg1QSEFTRV9SVU5OSU5HEAISDwoLUEhBU0VfRU5ERUQQAyp3CghQcmVzZW5jZRIYChRQUkVTRU5DRV9VTlNQRUNJRklFRBAAEhUKEVBSRVNFTkNFX0VYUEVDVEVEEAESFAoQUFJFU0VOQ0VfUFJFU0VOVBACEhEKDVBSRVNFTkNFX0xPU1QQAxIRCg1QUkVTRU5DRV9HT05FEAQqYQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFAoQT1VUQ09NRV9GSU5JU0hFRBABEhUKEU9VVENPTUVfQUJBTkRPTkVEEAISEAoMT1VUQ09NRV9WT0lEEANiBnByb3RvMw");
+  fileDesc("ChBnYW1lc2VydmVyLnByb3RvEg1nYW1lc2VydmVyLnYxIpEBCgtQbGF5ZXJJbnB1dBIPCgd2ZXJzaW9uGAEgASgNEikKBmZyYW1lcxgCIAMoCzIZLmdhbWVzZXJ2ZXIudjEuSW5wdXRGcmFtZRIQCghhY2tfdGljaxgDIAEoDRIRCgl2aWV3X3RpY2sYBCABKA0SDwoHc2VudF9tcxgFIAEoDRIQCghhY2tfYml0cxgGIAEoDSIoCgpJbnB1dEZyYW1lEgwKBHRpY2sYASABKA0SDAoEZGF0YRgCIAEoDCKAAgoLU3RhdGVVcGRhdGUSDwoHdmVyc2lvbhgBIAEoDRINCgVlcG9jaBgCIAEoBBIMCgR0aWNrGAMgASgNEigKBXNsb3RzGAQgAygLMhkuZ2FtZXNlcnZlci52MS5TbG90U3RhdHVzEi0KCWNvbmZpcm1lZBgGIAEoCzIYLmdhbWVzZXJ2ZXIudjEuQ29uZmlybWVkSAASMAoIa2V5ZnJhbWUYByABKAsyHC5nYW1lc2VydmVyLnYxLktleWZyYW1lQ2h1bmtIABIqCgVkZWx0YRgIIAEoCzIZLmdhbWVzZXJ2ZXIudjEuU3RhdGVEZWx0YUgAQgYKBGJvZHlKBAgFEAYiZAoKU2xvdFN0YXR1cxIMCgRzbG90GAEgASgNEhIKCmlucHV0X3RpY2sYAiABKA0SDgoGbWFyZ2luGAMgASgREg8KB2VjaG9fbXMYBCABKA0SEwoLZWNob19hZ2VfbXMYBSABKA0ifAoKU3RhdGVEZWx0YRILCgNhZ2UYASABKA0SEAoIYmFzZWxpbmUYAiABKA0SDQoFb2xkZXIYAyABKA0SIwoFY29kZWMYBCABKA4yFC5nYW1lc2VydmVyLnYxLkNvZGVjEgwKBGRhdGEYBSABKAwSDQoFd2hvbGUYBiABKAgiLQoJQ29uZmlybWVkEhIKCmZpcnN0X3RpY2sYASABKA0SDAoEZGF0YRgCIAEoDCJsCg1LZXlmcmFtZUNodW5rEgwKBHRpY2sYASABKA0SDQoFaW5kZXgYAiABKA0SDQoFY291bnQYAyABKA0SEwoLdG90YWxfYnl0ZXMYBCABKA0SDAoEaGFzaBgFIAEoBhIMCgRkYXRhGAYgASgMIjoKC1BsYXllclN0YXRlEg8KB3ZlcnNpb24YASABKA0SDAoEdGljaxgCIAEoDRIMCgRkYXRhGAMgASgMIoADCgtTZXJ2ZXJFdmVudBIPCgd2ZXJzaW9uGAEgASgNEg0KBWVwb2NoGAIgASgEEhAKCHNlcXVlbmNlGAMgASgNEikKB3dlbGNvbWUYBCABKAsyFi5nYW1lc2VydmVyLnYxLldlbGNvbWVIABIuCgdzdGFydGVkGAUgASgLMhsuZ2FtZXNlcnZlci52MS5NYXRjaFN0YXJ0ZWRIABIuCgZwbGF5ZXIYBiABKAsyHC5nYW1lc2VydmVyLnYxLlBsYXllckNoYW5nZWRIABIpCgRnYW1lGAcgASgLMhkuZ2FtZXNlcnZlci52MS5HYW1lRXZlbnRzSAASKgoFZW5kZWQYCCABKAsyGS5nYW1lc2VydmVyLnYxLk1hdGNoRW5kZWRIABIpCgdyZWZ1c2VkGAkgASgLMhYuZ2FtZXNlcnZlci52MS5SZWZ1c2VkSAASKgoEbW9kZRgKIAEoCzIaLmdhbWVzZXJ2ZXIudjEuTW9kZUNoYW5nZWRIAEIGCgRib2R5IuoCCgdXZWxjb21lEhAKCG1hdGNoX2lkGAEgASgJEgwKBGdhbWUYAiABKAkSFQoNbW9kdWxlX3NoYTI1NhgDIAEoCRIQCghtYW5pZmVzdBgEIAEoCRIRCgl0aWNrX3JhdGUYBSABKA0SIwoFcGhhc2UYBiABKA4yFC5nYW1lc2VydmVyLnYxLlBoYXNlEgwKBHRpY2sYByABKA0SEQoEc2xvdBgIIAEoDUgAiAEBEiYKB3BsYXllcnMYCSADKAsyFS5nYW1lc2VydmVyLnYxLlBsYXllchIoCgVlbmRlZBgKIAEoCzIZLmdhbWVzZXJ2ZXIudjEuTWF0Y2hFbmRlZBIqCgRtb2RlGAsgASgOMhwuZ2FtZXNlcnZlci52MS5BdXRob3JpdHlNb2RlEhYKDm1vZHVsZV92ZXJzaW9uGAwgASgJEg0KBXRlYW1zGA0gASgNEg8KB29wdGlvbnMYDiABKAlCBwoFX3Nsb3QiSQoLTW9kZUNoYW5nZWQSKgoEbW9kZRgBIAEoDjIcLmdhbWVzZXJ2ZXIudjEuQXV0aG9yaXR5TW9kZRIOCgZyZWFzb24YAiABKAkidAoGUGxheWVyEgwKBHNsb3QYASABKA0SEQoJcGxheWVyX2lkGAIgASgJEhAKCHVzZXJuYW1lGAMgASgJEgwKBHRlYW0YBCABKA0SKQoIcHJlc2VuY2UYBSABKA4yFy5nYW1lc2VydmVyLnYxLlByZXNlbmNlIhwKDE1hdGNoU3RhcnRlZBIMCgR0aWNrGAEgASgNIjYKDVBsYXllckNoYW5nZWQSJQoGcGxheWVyGAEgASgLMhUuZ2FtZXNlcnZlci52MS5QbGF5ZXIiKgoKR2FtZUV2ZW50cxIMCgR0aWNrGAEgASgNEg4KBmV2ZW50cxgCIAMoDCJ/CgpNYXRjaEVuZGVkEicKB291dGNvbWUYASABKA4yFi5nYW1lc2VydmVyLnYxLk91dGNvbWUSDgoGcmVhc29uGAIgASgJEigKBXNsb3RzGAMgAygLMhkuZ2FtZXNlcnZlci52MS5TbG90UmVzdWx0Eg4KBnN0b3JlZBgEIAEoCCKGAQoKU2xvdFJlc3VsdBIMCgRzbG90GAEgASgNEhEKCXBsYWNlbWVudBgCIAEoDRIRCgR0ZWFtGAMgASgNSACIAQESDQoFc2NvcmUYBCABKBESLAoKc3RhdGlzdGljcxgFIAMoCzIYLmdhbWVzZXJ2ZXIudjEuU3RhdGlzdGljQgcKBV90ZWFtIigKCVN0YXRpc3RpYxIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgRIicKB1JlZnVzZWQSDAoEd2hhdBgBIAEoCRIOCgZyZWFzb24YAiABKAkimgIKC0NsaWVudEV2ZW50Eg8KB3ZlcnNpb24YASABKA0SJQoFaGVsbG8YAiABKAsyFC5nYW1lc2VydmVyLnYxLkhlbGxvSAASJQoFbGVhdmUYAyABKAsyFC5nYW1lc2VydmVyLnYxLkxlYXZlSAASKQoHY29tbWFuZBgEIAEoCzIWLmdhbWVzZXJ2ZXIudjEuQ29tbWFuZEgAEicKBnJlc3luYxgFIAEoCzIVLmdhbWVzZXJ2ZXIudjEuUmVzeW5jSAASJwoGZGVzeW5jGAYgASgLMhUuZ2FtZXNlcnZlci52MS5EZXN5bmNIABInCgZyZXBvcnQYByABKAsyFS5nYW1lc2VydmVyLnYxLlJlcG9ydEgAQgYKBGJvZHkiNgoFSGVsbG8SFQoNbW9kdWxlX3NoYTI1NhgBIAEoCRIWCg5tb2R1bGVfdmVyc2lvbhgCIAEoCSIkCgZSZXN5bmMSDAoEdGljaxgBIAEoDRIMCgRoYXNoGAIgASgGIkYKBkRlc3luYxIMCgR0aWNrGAEgASgNEi4KC2RpZmZlcmVuY2VzGAIgAygLMhkuZ2FtZXNlcnZlci52MS5EaWZmZXJlbmNlIlcKCkRpZmZlcmVuY2USDgoGZW50aXR5GAEgASgNEgwKBGtpbmQYAiABKAkSDQoFZmllbGQYAyABKAkSDAoEbWluZRgEIAEoERIOCgZ0aGVpcnMYBSABKBEiWwoGUmVwb3J0EicKB291dGNvbWUYASABKA4yFi5nYW1lc2VydmVyLnYxLk91dGNvbWUSKAoFc2xvdHMYAiADKAsyGS5nYW1lc2VydmVyLnYxLlNsb3RSZXN1bHQiBwoFTGVhdmUiFwoHQ29tbWFuZBIMCgRkYXRhGAEgASgMImAKC0NoYXRNZXNzYWdlEg8KB3ZlcnNpb24YASABKA0SDAoEdGV4dBgCIAEoCRIMCgRzbG90GAMgASgNEhAKCHVzZXJuYW1lGAQgASgJEhIKCnNlbnRfYXRfbXMYBSABKAQqQgoFQ29kZWMSFQoRQ09ERUNfVU5TUEVDSUZJRUQQABIQCgxDT0RFQ19QQUNLRUQQARIQCgxDT0RFQ19SQU5HRUQQAiqDAQoNQXV0aG9yaXR5TW9kZRIeChpBVVRIT1JJVFlfTU9ERV9VTlNQRUNJRklFRBAAEhcKE0FVVEhPUklUWV9NT0RFX0ZVTEwQARIcChhBVVRIT1JJVFlfTU9ERV9WQUxJREFURUQQAhIbChdBVVRIT1JJVFlfTU9ERV9PQlNFUlZFUhADKlUKBVBoYXNlEhUKEVBIQVNFX1VOU1BFQ0lGSUVEEAASEQoNUEhBU0VfV0FJVElORxABEhEKDVBIQVNFX1JVTk5JTkcQAhIPCgtQSEFTRV9FTkRFRBADKncKCFByZXNlbmNlEhgKFFBSRVNFTkNFX1VOU1BFQ0lGSUVEEAASFQoRUFJFU0VOQ0VfRVhQRUNURUQQARIUChBQUkVTRU5DRV9QUkVTRU5UEAISEQoNUFJFU0VOQ0VfTE9TVBADEhEKDVBSRVNFTkNFX0dPTkUQBCphCgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIUChBPVVRDT01FX0ZJTklTSEVEEAESFQoRT1VUQ09NRV9BQkFORE9ORUQQAhIQCgxPVVRDT01FX1ZPSUQQA2IGcHJvdG8z");
 
 /**
  * Topic `input`, lossy, player to authority.
@@ -133,12 +133,6 @@ export type StateUpdate = Message<"gameserver.v1.StateUpdate"> & {
    */
   body: {
     /**
-     * @generated from field: gameserver.v1.Snapshot snapshot = 5;
-     */
-    value: Snapshot;
-    case: "snapshot";
-  } | {
-    /**
      * @generated from field: gameserver.v1.Confirmed confirmed = 6;
      */
     value: Confirmed;
@@ -211,33 +205,6 @@ export const SlotStatusSchema: GenMessage<SlotStatus> = /*@__PURE__*/
   messageDesc(file_gameserver, 3);
 
 /**
- * @generated from message gameserver.v1.Snapshot
- */
-export type Snapshot = Message<"gameserver.v1.Snapshot"> & {
-  /**
-   * @generated from field: uint32 first_id = 1;
-   */
-  firstId: number;
-
-  /**
-   * @generated from field: uint32 last_id = 2;
-   */
-  lastId: number;
-
-  /**
-   * @generated from field: bytes data = 3;
-   */
-  data: Uint8Array;
-};
-
-/**
- * Describes the message gameserver.v1.Snapshot.
- * Use `create(SnapshotSchema)` to create a new message.
- */
-export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
-  messageDesc(file_gameserver, 4);
-
-/**
  * What one viewer sees, as what is new against a state that it has acknowledged.
  *
  * @generated from message gameserver.v1.StateDelta
@@ -287,7 +254,7 @@ export type StateDelta = Message<"gameserver.v1.StateDelta"> & {
  * Use `create(StateDeltaSchema)` to create a new message.
  */
 export const StateDeltaSchema: GenMessage<StateDelta> = /*@__PURE__*/
-  messageDesc(file_gameserver, 5);
+  messageDesc(file_gameserver, 4);
 
 /**
  * `validated`: ticks that never change any more, in a row.
@@ -311,7 +278,7 @@ export type Confirmed = Message<"gameserver.v1.Confirmed"> & {
  * Use `create(ConfirmedSchema)` to create a new message.
  */
 export const ConfirmedSchema: GenMessage<Confirmed> = /*@__PURE__*/
-  messageDesc(file_gameserver, 6);
+  messageDesc(file_gameserver, 5);
 
 /**
  * `validated`: a piece of the canonical state after a confirmed tick. Reliable.
@@ -361,7 +328,7 @@ export type KeyframeChunk = Message<"gameserver.v1.KeyframeChunk"> & {
  * Use `create(KeyframeChunkSchema)` to create a new message.
  */
 export const KeyframeChunkSchema: GenMessage<KeyframeChunk> = /*@__PURE__*/
-  messageDesc(file_gameserver, 7);
+  messageDesc(file_gameserver, 6);
 
 /**
  * Topic `state`, lossy, player to players, in `observer` only.
@@ -396,7 +363,7 @@ export type PlayerState = Message<"gameserver.v1.PlayerState"> & {
  * Use `create(PlayerStateSchema)` to create a new message.
  */
 export const PlayerStateSchema: GenMessage<PlayerState> = /*@__PURE__*/
-  messageDesc(file_gameserver, 8);
+  messageDesc(file_gameserver, 7);
 
 /**
  * Topic `events`, reliable, authority to players.
@@ -476,7 +443,7 @@ export type ServerEvent = Message<"gameserver.v1.ServerEvent"> & {
  * Use `create(ServerEventSchema)` to create a new message.
  */
 export const ServerEventSchema: GenMessage<ServerEvent> = /*@__PURE__*/
-  messageDesc(file_gameserver, 9);
+  messageDesc(file_gameserver, 8);
 
 /**
  * @generated from message gameserver.v1.Welcome
@@ -568,7 +535,7 @@ export type Welcome = Message<"gameserver.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_gameserver, 10);
+  messageDesc(file_gameserver, 9);
 
 /**
  * From now on this receiver is served as in another mode: its own simulation cannot be relied on.
@@ -592,7 +559,7 @@ export type ModeChanged = Message<"gameserver.v1.ModeChanged"> & {
  * Use `create(ModeChangedSchema)` to create a new message.
  */
 export const ModeChangedSchema: GenMessage<ModeChanged> = /*@__PURE__*/
-  messageDesc(file_gameserver, 11);
+  messageDesc(file_gameserver, 10);
 
 /**
  * @generated from message gameserver.v1.Player
@@ -629,7 +596,7 @@ export type Player = Message<"gameserver.v1.Player"> & {
  * Use `create(PlayerSchema)` to create a new message.
  */
 export const PlayerSchema: GenMessage<Player> = /*@__PURE__*/
-  messageDesc(file_gameserver, 12);
+  messageDesc(file_gameserver, 11);
 
 /**
  * @generated from message gameserver.v1.MatchStarted
@@ -646,7 +613,7 @@ export type MatchStarted = Message<"gameserver.v1.MatchStarted"> & {
  * Use `create(MatchStartedSchema)` to create a new message.
  */
 export const MatchStartedSchema: GenMessage<MatchStarted> = /*@__PURE__*/
-  messageDesc(file_gameserver, 13);
+  messageDesc(file_gameserver, 12);
 
 /**
  * @generated from message gameserver.v1.PlayerChanged
@@ -663,7 +630,7 @@ export type PlayerChanged = Message<"gameserver.v1.PlayerChanged"> & {
  * Use `create(PlayerChangedSchema)` to create a new message.
  */
 export const PlayerChangedSchema: GenMessage<PlayerChanged> = /*@__PURE__*/
-  messageDesc(file_gameserver, 14);
+  messageDesc(file_gameserver, 13);
 
 /**
  * @generated from message gameserver.v1.GameEvents
@@ -687,7 +654,7 @@ export type GameEvents = Message<"gameserver.v1.GameEvents"> & {
  * Use `create(GameEventsSchema)` to create a new message.
  */
 export const GameEventsSchema: GenMessage<GameEvents> = /*@__PURE__*/
-  messageDesc(file_gameserver, 15);
+  messageDesc(file_gameserver, 14);
 
 /**
  * @generated from message gameserver.v1.MatchEnded
@@ -723,7 +690,7 @@ export type MatchEnded = Message<"gameserver.v1.MatchEnded"> & {
  * Use `create(MatchEndedSchema)` to create a new message.
  */
 export const MatchEndedSchema: GenMessage<MatchEnded> = /*@__PURE__*/
-  messageDesc(file_gameserver, 16);
+  messageDesc(file_gameserver, 15);
 
 /**
  * @generated from message gameserver.v1.SlotResult
@@ -760,7 +727,7 @@ export type SlotResult = Message<"gameserver.v1.SlotResult"> & {
  * Use `create(SlotResultSchema)` to create a new message.
  */
 export const SlotResultSchema: GenMessage<SlotResult> = /*@__PURE__*/
-  messageDesc(file_gameserver, 17);
+  messageDesc(file_gameserver, 16);
 
 /**
  * @generated from message gameserver.v1.Statistic
@@ -782,7 +749,7 @@ export type Statistic = Message<"gameserver.v1.Statistic"> & {
  * Use `create(StatisticSchema)` to create a new message.
  */
 export const StatisticSchema: GenMessage<Statistic> = /*@__PURE__*/
-  messageDesc(file_gameserver, 18);
+  messageDesc(file_gameserver, 17);
 
 /**
  * Something that this player sent was refused.
@@ -806,7 +773,7 @@ export type Refused = Message<"gameserver.v1.Refused"> & {
  * Use `create(RefusedSchema)` to create a new message.
  */
 export const RefusedSchema: GenMessage<Refused> = /*@__PURE__*/
-  messageDesc(file_gameserver, 19);
+  messageDesc(file_gameserver, 18);
 
 /**
  * Topic `events`, reliable, player to authority.
@@ -868,7 +835,7 @@ export type ClientEvent = Message<"gameserver.v1.ClientEvent"> & {
  * Use `create(ClientEventSchema)` to create a new message.
  */
 export const ClientEventSchema: GenMessage<ClientEvent> = /*@__PURE__*/
-  messageDesc(file_gameserver, 20);
+  messageDesc(file_gameserver, 19);
 
 /**
  * A client that brought its own module says which; another one than the match's is refused.
@@ -894,7 +861,7 @@ export type Hello = Message<"gameserver.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_gameserver, 21);
+  messageDesc(file_gameserver, 20);
 
 /**
  * The sender cannot follow any more. `validated`: it needs a keyframe; `full`: a snapshot against
@@ -923,7 +890,7 @@ export type Resync = Message<"gameserver.v1.Resync"> & {
  * Use `create(ResyncSchema)` to create a new message.
  */
 export const ResyncSchema: GenMessage<Resync> = /*@__PURE__*/
-  messageDesc(file_gameserver, 22);
+  messageDesc(file_gameserver, 21);
 
 /**
  * What differed, once the sender has seen the server's state of the same tick.
@@ -949,7 +916,7 @@ export type Desync = Message<"gameserver.v1.Desync"> & {
  * Use `create(DesyncSchema)` to create a new message.
  */
 export const DesyncSchema: GenMessage<Desync> = /*@__PURE__*/
-  messageDesc(file_gameserver, 23);
+  messageDesc(file_gameserver, 22);
 
 /**
  * A value that the sender's simulation came to, and the server's.
@@ -988,7 +955,7 @@ export type Difference = Message<"gameserver.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_gameserver, 24);
+  messageDesc(file_gameserver, 23);
 
 /**
  * `observer`: how the match ended, as the sender saw it.
@@ -1012,7 +979,7 @@ export type Report = Message<"gameserver.v1.Report"> & {
  * Use `create(ReportSchema)` to create a new message.
  */
 export const ReportSchema: GenMessage<Report> = /*@__PURE__*/
-  messageDesc(file_gameserver, 25);
+  messageDesc(file_gameserver, 24);
 
 /**
  * The player gives the match up; its slot is freed at once.
@@ -1027,7 +994,7 @@ export type Leave = Message<"gameserver.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_gameserver, 26);
+  messageDesc(file_gameserver, 25);
 
 /**
  * @generated from message gameserver.v1.Command
@@ -1046,7 +1013,7 @@ export type Command = Message<"gameserver.v1.Command"> & {
  * Use `create(CommandSchema)` to create a new message.
  */
 export const CommandSchema: GenMessage<Command> = /*@__PURE__*/
-  messageDesc(file_gameserver, 27);
+  messageDesc(file_gameserver, 26);
 
 /**
  * Topic `chat`. To the authority only `text` counts; it fills in the rest.
@@ -1091,7 +1058,7 @@ export type ChatMessage = Message<"gameserver.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
-  messageDesc(file_gameserver, 28);
+  messageDesc(file_gameserver, 27);
 
 /**
  * @generated from enum gameserver.v1.Codec
