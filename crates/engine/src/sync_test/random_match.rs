@@ -25,6 +25,8 @@ struct Player {
     /// Whether anything has been heard of it.
     heard: bool,
     input: Vec<u8>,
+    /// For how many ticks more it does the same.
+    holds: u32,
     /// How old the picture is that it looks at, in 1/256 ticks.
     lag: u32,
 }
@@ -102,16 +104,24 @@ impl RandomMatch {
         if !fresh && !self.players[slot].heard {
             return SlotInput::default();
         }
-        let changes = self.rng.chance(1, HELD_TICKS) || !self.players[slot].heard;
-        if fresh && changes {
+        if fresh && self.players[slot].holds == 0 {
             let mut data = Vec::new();
             for field in &self.inputs {
                 write(field.kind, &mut self.rng, &mut data);
             }
+            // Now and then long enough to get somewhere, else so short that it is in time for
+            // something.
+            let longest = if self.rng.chance(1, 4) {
+                LONG_HOLD
+            } else {
+                SHORT_HOLD
+            };
+            let holds = self.rng.below(longest);
             let longest = (self.tick_rate * MAX_LAG_MS * 256) / 1000;
             let player = &mut self.players[slot];
             player.input = data;
             player.heard = true;
+            player.holds = holds;
             // Half of the time at what is now, as in `validated`.
             player.lag = if self.rng.chance(1, 2) {
                 0
@@ -119,7 +129,8 @@ impl RandomMatch {
                 self.rng.below(longest + 1)
             };
         }
-        let player = &self.players[slot];
+        let player = &mut self.players[slot];
+        player.holds = player.holds.saturating_sub(1);
         SlotInput {
             status: if fresh {
                 InputStatus::Fresh
@@ -217,8 +228,10 @@ const LATE_JOIN: u32 = 300;
 const LEAVE_ONCE_IN: u32 = 2_000;
 /// A player sends a command once in so many ticks, on average.
 const COMMAND_ONCE_IN: u32 = 30;
-/// A player does the same for so many ticks, on average: long enough to get somewhere.
-const HELD_TICKS: u32 = 8;
+/// A player does the same for at most so many ticks, one time in four.
+const LONG_HOLD: u32 = 60;
+/// And else for at most so many.
+const SHORT_HOLD: u32 = 10;
 /// As far back as a host lets a player look.
 const MAX_LAG_MS: u32 = 250;
 /// Longest text of a command, in bytes: one of 8 KiB says nothing more.

@@ -92,9 +92,12 @@ impl Report<'_> {
         )?;
         writeln!(
             f,
-            "  plays      {} to {} players at {} ticks a second{}",
-            manifest.min_players,
-            manifest.max_players,
+            "  plays      {} players at {} ticks a second{}",
+            if manifest.min_players == manifest.max_players {
+                manifest.max_players.to_string()
+            } else {
+                format!("{} to {}", manifest.min_players, manifest.max_players)
+            },
             manifest.tick_rate,
             if manifest.hidden_state {
                 "; not everyone sees the same, so not in `validated`"
@@ -105,9 +108,9 @@ impl Report<'_> {
         let input = manifest.input.iter().map(|field| field.name.as_str());
         writeln!(
             f,
-            "  input      {} bytes: {}",
-            self.module.schema().input_len(),
-            names(input.collect())
+            "  input      {} ({} bits)",
+            names(input.collect()),
+            self.module.schema().input_len() * 8
         )?;
         let commands = manifest
             .commands
@@ -128,15 +131,8 @@ impl Report<'_> {
         let manifest = self.module.manifest();
         writeln!(
             f,
-            "  ok  {} ticks in {} {}, {} of them to the end: two instances agree at every tick",
-            summary.ticks,
-            summary.matches,
-            if summary.matches == 1 {
-                "match"
-            } else {
-                "matches"
-            },
-            summary.ended
+            "  ok  {} ticks, {} matches begun and {} ended: two instances agree at every tick",
+            summary.ticks, summary.matches, summary.ended
         )?;
         writeln!(
             f,
