@@ -156,7 +156,7 @@ impl Full {
             simulation.step(&prediction.log, &mut prediction.effects)?;
             // Only a prediction that started over comes to the tick where it was.
             let rebased = tick == had;
-            if tick == had || tick + 1 >= target {
+            if tick == had || target - tick <= 1 {
                 std::mem::swap(&mut prediction.before, &mut prediction.after);
                 simulation.net_state(Some(slot), &mut prediction.after)?;
             }

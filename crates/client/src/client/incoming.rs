@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gs_engine::schema::Schema;
-use gs_engine::{AuthorityMode, Manifest, Simulation};
+use gs_engine::{AuthorityMode, Manifest, Simulation, Tick};
 use gs_protocol::wire::{self, server_event, state_update};
 use gs_protocol::{
     WireError, convert, decode_player_state, decode_relayed_chat, decode_server_event,
@@ -23,6 +23,15 @@ impl<S: Simulation> Client<S> {
             Ok(update) => update,
             Err(error) => return self.count(&error),
         };
+        let newest = match &update.body {
+            Some(state_update::Body::Confirmed(ticks)) => ticks.first_tick,
+            Some(state_update::Body::Keyframe(chunk)) => chunk.tick,
+            _ => 0,
+        };
+        if update.tick > MAX_TICK || newest > update.tick {
+            self.stats.counters.malformed += 1;
+            return;
+        }
         if !self.accept_epoch(update.epoch) {
             return;
         }
@@ -382,6 +391,8 @@ impl<S: Simulation> Client<S> {
     }
 }
 
+/// More than a year at 60 ticks a second: with this, no sum of ticks overflows.
+const MAX_TICK: Tick = Tick::MAX / 2;
 /// What a tick can have.
 const MAX_EVENTS: usize = gs_engine::abi::MAX_EVENTS;
 /// Beyond this an echo is of another clock.

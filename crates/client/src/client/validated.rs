@@ -298,7 +298,7 @@ impl Validated {
             // It ends before what was drawn, as after a jump of the clocks.
             shown.guess_tick = 0;
         }
-        if !(again || tick == end || tick + 1 == end) {
+        if !(again || tick == end || tick.saturating_add(1) == end) {
             return Ok(());
         }
         std::mem::swap(&mut shown.before, &mut shown.after);
@@ -456,7 +456,7 @@ impl Validated {
             return None;
         }
         let last = f64::from(shown.after_tick);
-        if shown.before_tick + 1 == shown.after_tick {
+        if shown.before_tick.saturating_add(1) == shown.after_tick {
             let tick = (own_tick - 1.0).clamp(last - 1.0, last);
             let fraction = tick - (last - 1.0);
             view.fill(

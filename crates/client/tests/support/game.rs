@@ -189,7 +189,14 @@ impl Simulation for Runners {
     }
 
     fn load(&mut self, state: &[u8]) -> Result<(), SimulationError> {
-        let (head, runners) = state.split_at(12);
+        let whole = state.split_at_checked(12);
+        let players = self.runners.len();
+        let Some((head, runners)) = whole.filter(|(_, rest)| rest.len() == players * 5) else {
+            return Err(SimulationError::Refused {
+                call: "gs_load",
+                code: -1,
+            });
+        };
         self.tick = u32::from_le_bytes(head[..4].try_into().unwrap());
         self.random = u64::from_le_bytes(head[4..].try_into().unwrap());
         self.runners.clear();

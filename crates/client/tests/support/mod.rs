@@ -30,6 +30,8 @@ pub(crate) struct Player {
     pub(crate) plays: fn(Slot, Tick) -> i8,
     /// Where its own entity was drawn, and at which tick, by frame.
     pub(crate) drawn: Vec<(f64, f64)>,
+    /// Where another's was.
+    pub(crate) other: Vec<f64>,
     /// All the entities of the last frame.
     pub(crate) view: View,
 }
@@ -90,6 +92,7 @@ impl World {
                     (step.wrapping_mul(2_654_435_761) >> 24) as u8 as i8 / 2
                 },
                 drawn: Vec::new(),
+                other: Vec::new(),
                 view: View::default(),
             }
         };
@@ -219,6 +222,10 @@ impl World {
                 player
                     .drawn
                     .push((view.own_tick(), view.values_of(entity)[0]));
+            }
+            let mut entities = view.entities().iter();
+            if let Some(entity) = entities.find(|e| e.owner != Some(player.slot)) {
+                player.other.push(view.values_of(entity)[0]);
             }
             player.view = view;
         }
