@@ -10,6 +10,7 @@
 
 mod cache;
 mod delta_writer;
+mod lane;
 mod received;
 mod replicator;
 mod rows;
@@ -17,7 +18,7 @@ mod shown;
 mod viewer;
 
 pub use received::{Applied, ReceivedViews};
-pub use replicator::{Broadcast, Recipients, Replicator};
+pub use replicator::{Broadcast, RANGED_VIEWERS, Recipients, Replicator};
 
 use crate::snapshot::Codec;
 

@@ -625,15 +625,9 @@ fn views_are_acknowledged_as_they_come() {
     let schema = schema();
     let mut server = Replicator::new(1, 1000);
     let state = NetState::default();
-    let data = server.encode(&schema, 1, 0, &state).unwrap().data.to_vec();
+    let sent = Sent::new(1, 1, &server.encode(&schema, 1, 0, &state).unwrap());
     let mut views = ReceivedViews::new();
-    let packet = Packet {
-        baseline_age: 0,
-        older_age: 0,
-        codec: Codec::Packed,
-        data: &data,
-        whole: true,
-    };
+    let packet = sent.packet();
     for tick in [200, 203, 202, 168, 167] {
         assert_eq!(views.apply(&schema, tick, &packet), Ok(Applied::New));
     }

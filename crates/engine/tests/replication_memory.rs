@@ -23,11 +23,12 @@ const WARM: u32 = 6000;
 #[test]
 fn a_tick_in_the_steady_state_allocates_nothing() {
     let schema = Schema::new(&world_manifest()).unwrap();
-    for budget in [1000, 300] {
+    let budget = 300;
+    for ranged_viewers in [8, 0] {
         let mut random = Random::new(1);
         let mut world = World::new(&schema, 80, &mut random);
-        let mut own = Replicator::new(8, budget);
-        let mut shared = Replicator::new(8, budget);
+        let mut own = Replicator::new(8, budget).with_ranged_viewers(ranged_viewers);
+        let mut shared = Replicator::new(8, budget).with_ranged_viewers(ranged_viewers);
         let mut views: Vec<[ReceivedViews; 2]> = vec![Default::default(); 8];
         let slots: Vec<Slot> = (0..8).collect();
         let mut state = NetState::default();

@@ -75,7 +75,8 @@ pub(super) struct Waiting {
 }
 
 impl DeltaWriter {
-    /// Writes a delta of at most `budget` bytes, and answers whether nothing had to wait.
+    /// Writes a delta of at most `budget` bytes, and answers whether nothing had to wait. Where that
+    /// is so, it is for the caller to forget how long entities have waited.
     #[allow(clippy::too_many_arguments, reason = "the parts of the replicator")]
     pub(super) fn write(
         &mut self,
@@ -102,7 +103,6 @@ impl DeltaWriter {
             self.told.clear();
             self.write_told(schema, rows, cache, known, next, speed, out);
             if out.len() <= budget {
-                waiting.waited.clear();
                 let entries = next.iter().map(|next| Entry {
                     id: next.id,
                     row: next.row,

@@ -5,6 +5,7 @@ use super::{MAX_BASELINE_AGE, Packet};
 use crate::schema::Schema;
 use crate::simulation::{NetState, Tick};
 use crate::snapshot::packed::PackedCodec;
+use crate::snapshot::ranged::RangedCodec;
 use crate::snapshot::{Codec, SnapshotError};
 
 /// The views of the last ticks, by tick.
@@ -14,6 +15,8 @@ pub struct ReceivedViews {
     views: Vec<View>,
     newest: Tick,
     packed: PackedCodec,
+    /// Made when it is first needed: its model is large.
+    ranged: Option<Box<RangedCodec>>,
     decoded: NetState,
     /// What is worked out for a view before it takes its place.
     shown: Shown,
@@ -73,6 +76,7 @@ impl ReceivedViews {
             views: vec![View::default(); KEPT as usize],
             newest: 0,
             packed: PackedCodec::new(),
+            ranged: None,
             decoded: NetState::default(),
             shown: Shown::default(),
             told: Vec::new(),
@@ -117,7 +121,10 @@ impl ReceivedViews {
                 self.packed
                     .decode(schema, base.state, older, packet.data, &mut self.decoded)?;
             }
-            Codec::Ranged => return Err(SnapshotError::Trailing),
+            Codec::Ranged => {
+                let codec = self.ranged.get_or_insert_default();
+                codec.decode(schema, base.state, older, packet.data, &mut self.decoded)?;
+            }
         }
         if !packet.whole {
             let last = (1..KEPT.min(tick)).find_map(|age| view(&self.views, tick - age));
