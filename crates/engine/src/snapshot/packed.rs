@@ -10,7 +10,8 @@
 //!   kind (as many bits as kinds need), a bit whether it has an owner, the owner in 6 bits, and each
 //!   column's height above its least value in as many bits as the range needs;
 //! - entities that changed: a list of places in the base, each with its columns. A column is how
-//!   far it is from what was expected ([`columns::distance`]), in Exp-Golomb of its order, or, where
+//!   far it is from what was expected (the way there, the shorter one over the ends of the range; twice
+//!   it, less one where it is downwards), in Exp-Golomb of its order, or, where
 //!   it is masked, a 0 for no distance and a 1 and the distance less one otherwise. Expected is the
 //!   base's value, or where it is predicted and the entity is in the older state with the same kind,
 //!   the base's value and the speed.
