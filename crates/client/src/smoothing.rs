@@ -29,7 +29,7 @@ struct Entry {
 /// What a correction came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Corrected {
-    /// Entities of which anything differed.
+    /// Entities of which anything differed by more than a step.
     pub(crate) entities: u64,
     /// Those of which a number differed by more than [`NOTICEABLE`].
     pub(crate) noticeable: u64,
@@ -166,7 +166,15 @@ fn add(
             continue;
         }
         let columns = field.column..field.column + field.kind.columns().count();
-        outcome.differs |= old[columns.clone()] != new[columns];
+        // A state that was quantised on its way may be a step off without anything being wrong.
+        let noise = match field.kind {
+            NetFieldKind::Bool | NetFieldKind::Int { .. } => 0,
+            NetFieldKind::Range { .. } | NetFieldKind::Angle { .. } | NetFieldKind::Quat { .. } => {
+                1
+            }
+        };
+        let mut pairs = old[columns.clone()].iter().zip(&new[columns]);
+        outcome.differs |= pairs.any(|(old, new)| old.abs_diff(*new) > noise);
         if !field.linear {
             continue;
         }

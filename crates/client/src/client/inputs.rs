@@ -94,10 +94,11 @@ impl OwnInputs {
         later.map(|input| (input.tick, input.data.as_slice()))
     }
 
-    /// Writes the frames of the next packet: the newest, and as many before it that the server has
-    /// not used as fit. What was in `frames` is memory to be used again; `spare` takes the rest.
+    /// Writes the frames of the next packet: the newest, and as many before it, down to `first`,
+    /// that the server has not used as fit. What was in `frames` is memory to be used again; `spare` takes the rest.
     pub(super) fn frames(
         &self,
+        first: Tick,
         frames: &mut Vec<wire::InputFrame>,
         spare: &mut Vec<wire::InputFrame>,
     ) {
@@ -108,6 +109,9 @@ impl OwnInputs {
             .take_while(|input| input.tick > self.used)
             .take(limits::INPUT_FRAMES)
         {
+            if input.tick < first && count >= LEAST_FRAMES {
+                break;
+            }
             let Some(rest) = left.checked_sub(input.data.len() + FRAME_OVERHEAD_BYTES) else {
                 break;
             };
@@ -153,6 +157,8 @@ impl Shown {
     }
 }
 
+/// However late they seem to be: the estimate of the server's time may be off.
+const LEAST_FRAMES: usize = 4;
 /// A second at the highest tick rate: no round trip on which one can play is longer.
 const MAX_INPUTS: usize = 128;
 /// Version, acknowledgements, view and time of a packet, with their tags.

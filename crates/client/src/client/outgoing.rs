@@ -124,6 +124,7 @@ impl<S: Simulation> Client<S> {
             Follow::Validated(validated) => (validated.held(), 0),
         };
         let view_tick = self.view_fraction();
+        let first = self.oldest_of_use();
         let input = &mut self.outbox.input;
         input.version = VERSION;
         input.ack_tick = ack_tick;
@@ -132,7 +133,7 @@ impl<S: Simulation> Client<S> {
         // Wraps after seven weeks, as the server's echo of it does.
         input.sent_ms = self.now.as_millis() as u32;
         self.own
-            .frames(&mut input.frames, &mut self.outbox.spare_frames);
+            .frames(first, &mut input.frames, &mut self.outbox.spare_frames);
         if encode_player_input(&self.outbox.input, &mut self.outbox.buffer).is_err() {
             self.stats.counters.dropped += 1;
             return;
@@ -143,5 +144,26 @@ impl<S: Simulation> Client<S> {
     }
 }
 
+impl<S: Simulation> Client<S> {
+    /// The oldest tick of which an input that is sent now may still come in time. What is older
+    /// than that is not worth its bytes: in `validated` it is dropped, and in `full` a newer one
+    /// takes its place.
+    fn oldest_of_use(&self) -> Tick {
+        let (Some(game), true) = (&self.game, self.line.server.current()) else {
+            return 0;
+        };
+        let rate = f64::from(game.manifest.tick_rate);
+        let window = match self.follow {
+            Follow::Validated(_) => f64::from(game.manifest.late_window_ms) / 1000.0,
+            Follow::Full(_) | Follow::Nothing => 0.0,
+        };
+        let trip = self.line.round_trip.unwrap_or_default().as_secs_f64();
+        let arrives = self.line.server.estimate(self.now) + trip * rate;
+        (arrives - window * rate - ESTIMATE_TICKS) as Tick
+    }
+}
+
+/// What the estimate of the server's time may be off by.
+const ESTIMATE_TICKS: f64 = 4.0;
 /// Presence comes from these: four in the second after which silence is noticed.
 const HEARTBEAT: Duration = Duration::from_millis(250);

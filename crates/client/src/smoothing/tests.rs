@@ -95,7 +95,7 @@ fn what_is_drawn_never_jumps_and_is_right_soon_after() {
         state(&[(1, &[140]), (2, &[50]), (9, &[8])]),
     );
     let corrected = screen.correct(&old, &new);
-    assert_eq!((corrected.entities, corrected.noticeable), (2, 1));
+    assert_eq!((corrected.entities, corrected.noticeable), (1, 1));
     let drawn = screen.draw(&new, 0);
     assert!((drawn[0] - 10.0).abs() < 1e-9 && (drawn[1] - 5.0).abs() < 1e-9);
     let (mut last, mut steps) = (drawn[0], 0);
