@@ -8,9 +8,11 @@ mod report;
 mod rollback;
 mod rooms;
 mod server;
+mod snapshots;
 mod tick;
 
 use std::alloc::System;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -29,6 +31,9 @@ struct Arguments {
     /// Take under a minute.
     #[arg(long)]
     quick: bool,
+    /// For `snapshots`: the recording to measure on, `.xz` or not.
+    #[arg(long)]
+    data: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -37,6 +42,7 @@ enum Bench {
     Replication,
     Rollback,
     Rooms,
+    Snapshots,
     Tick,
 }
 
@@ -64,6 +70,10 @@ async fn main() -> anyhow::Result<()> {
             rollback::run(arguments.quick, &ggrs, &peers.join("cubes.wasm"))?
         }
         Bench::Rooms => rooms::run(arguments.quick, schema).await?,
+        Bench::Snapshots => {
+            let peer = server::root().join("target/peers/release/peer-snapshots");
+            snapshots::run(arguments.quick, &peer, arguments.data.as_deref())?
+        }
         Bench::Tick => tick::run(arguments.quick, &module)?,
     };
     report.print();

@@ -12,7 +12,13 @@ use crate::steps::Steps;
 /// Builds the server and the bench, and runs it. `record` puts what it measured into
 /// docs/performance.md.
 #[allow(clippy::print_stdout, reason = "the report is what a bench is run for")]
-pub(crate) fn run_bench(root: &Path, name: &str, quick: bool, record: bool) -> anyhow::Result<()> {
+pub(crate) fn run_bench(
+    root: &Path,
+    name: &str,
+    quick: bool,
+    record: bool,
+    data: Option<&Path>,
+) -> anyhow::Result<()> {
     if !NAMES.contains(&name) {
         bail!("no bench `{name}`; there are: {}", NAMES.join(", "));
     }
@@ -30,6 +36,11 @@ pub(crate) fn run_bench(root: &Path, name: &str, quick: bool, record: bool) -> a
     ]);
     if quick {
         command.arg("--quick");
+    }
+    if let Some(data) = data {
+        // The bench runs in the workspace's folder.
+        let data = std::path::absolute(data).context("no such path")?;
+        command.arg("--data").arg(data);
     }
     command
         .env("LIVEKIT_SERVER", crate::setup::livekit_server(root)?)
@@ -129,7 +140,14 @@ fn join(cells: impl Iterator<Item = String>) -> String {
     cells.collect::<Vec<_>>().join(" | ")
 }
 
-const NAMES: &[&str] = &["latency", "replication", "rollback", "rooms", "tick"];
+const NAMES: &[&str] = &[
+    "latency",
+    "replication",
+    "rollback",
+    "rooms",
+    "snapshots",
+    "tick",
+];
 
 #[cfg(test)]
 mod tests {

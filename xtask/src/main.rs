@@ -52,7 +52,7 @@ enum Task {
     Client,
     /// Measure something; docs/performance.md says what.
     Bench {
-        /// `latency`, `rollback`, `rooms` or `tick`.
+        /// `latency`, `replication`, `rollback`, `rooms`, `snapshots` or `tick`.
         name: String,
         /// Take under a minute.
         #[arg(long)]
@@ -60,6 +60,9 @@ enum Task {
         /// Put the figures into docs/performance.md.
         #[arg(long)]
         record: bool,
+        /// For `snapshots`: another recording to measure on, `.xz` or not.
+        #[arg(long)]
+        data: Option<PathBuf>,
     },
     /// Generate the code that comes from proto/.
     Generate {
@@ -98,7 +101,8 @@ fn main() -> anyhow::Result<()> {
             name,
             quick,
             record,
-        } => bench::run_bench(&root, &name, quick, record),
+            data,
+        } => bench::run_bench(&root, &name, quick, record, data.as_deref()),
         Task::Generate { check } => generate::run(&root, check),
         Task::Setup => {
             let mut steps = Steps::new(SETUP_STEPS);

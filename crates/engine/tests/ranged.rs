@@ -217,7 +217,7 @@ fn states_that_do_not_keep_the_schema_are_refused() {
         let error = RangedCodec::new()
             .encode(&schema, &delta, &mut out)
             .unwrap_err();
-        assert_eq!(out, [1, 2]);
+        assert!(out.is_empty());
         error
     };
     assert!(matches!(

@@ -61,17 +61,18 @@ pub(crate) fn train(out: &Path, every: usize) -> anyhow::Result<()> {
 /// Says what the prior comes to on a scene that it was not trained on.
 fn hold_out(schema: &Schema, codec: &mut RangedCodec) -> anyhow::Result<()> {
     let states = states(HELD_OUT);
-    let (mut bytes, mut count) = (Vec::new(), 0);
+    let (mut data, mut bytes, mut count) = (Vec::new(), 0, 0);
     for frame in (FIRST_FRAME..states.len()).step_by(5) {
         let delta = Delta {
             base: &states[frame - 6],
             older: Some(&states[frame - 7]),
             next: &states[frame],
         };
-        codec.encode(schema, &delta, &mut bytes)?;
+        codec.encode(schema, &delta, &mut data)?;
+        bytes += data.len();
         count += 1;
     }
-    let mean = bytes.len() as f64 / f64::from(count);
+    let mean = bytes as f64 / f64::from(count);
     eprintln!("{mean:.1} bytes a frame of a scene that was held out, baseline 6 frames old");
     Ok(())
 }

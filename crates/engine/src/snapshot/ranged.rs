@@ -36,16 +36,17 @@ impl RangedCodec {
         }
     }
 
-    /// Appends the delta to `out`.
+    /// Writes a delta. `out` is cleared first.
     ///
     /// # Errors
-    /// [`SnapshotError`] where a state does not keep the schema; `out` is then as it was.
+    /// [`SnapshotError`] where a state does not keep the schema.
     pub fn encode(
         &mut self,
         schema: &Schema,
         delta: &Delta<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), SnapshotError> {
+        out.clear();
         self.walk.prepare(schema, delta)?;
         self.model.restart();
         let mut encoder = Encoder::new(out);
