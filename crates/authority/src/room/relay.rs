@@ -55,6 +55,8 @@ struct Follower {
     empty: bool,
     /// What it asked for, and was not given yet.
     asked: Option<Start>,
+    /// When its newest keyframe was begun.
+    begun: Option<Instant>,
     keyframe_after: Option<Instant>,
     keyframe_pause: Duration,
     catch_up_after: Option<Instant>,
@@ -198,10 +200,13 @@ impl Relay {
                 return Resync::FellBack;
             }
         }
-        follower.asked = Some(match tick {
-            Some(tick) if differs => Start::At(tick),
-            _ => Start::Newest,
-        });
+        let under_way = |begun| now < begun + CROSSING;
+        match tick {
+            Some(tick) if differs => follower.asked = Some(Start::At(tick)),
+            // It asked before it could know that the server has noticed by itself.
+            _ if follower.begun.is_some_and(under_way) => {}
+            _ => follower.asked = Some(Start::Newest),
+        }
         Resync::Served
     }
 
@@ -474,6 +479,7 @@ impl Follower {
             started: None,
             empty: false,
             asked: None,
+            begun: None,
             keyframe_after: None,
             keyframe_pause: KEYFRAME_PAUSE,
             catch_up_after: None,
@@ -509,6 +515,7 @@ impl Follower {
 
     fn begin(&mut self, state: Arc<State>, now: Instant) {
         (self.acked, self.sent, self.started) = (0, state.tick, Some(state.tick));
+        self.begun = Some(now);
         self.keyframe_after = Some(now + self.keyframe_pause);
         self.keyframe_pause = (self.keyframe_pause * 2).min(LONGEST_KEYFRAME_PAUSE);
         self.service = Service::Pieces(state, 0);
@@ -568,6 +575,8 @@ const DEAF_TICKS: Tick = KEPT_TICKS as Tick - 16;
 /// it doubles each time, up to [`LONGEST_KEYFRAME_PAUSE`].
 const KEYFRAME_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_KEYFRAME_PAUSE: Duration = Duration::from_secs(16);
+/// How long a keyframe and a request for one may cross each other on their ways.
+const CROSSING: Duration = Duration::from_millis(250);
 /// Pieces of a keyframe that go out in a tick: 3.6 MB a second at 60 Hz.
 const PIECES_PER_TICK: usize = 4;
 /// In how many ticks even the largest keyframe goes out, so that the ticks since are still kept.
