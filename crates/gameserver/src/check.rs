@@ -10,6 +10,7 @@ mod timed;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -58,6 +59,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
         .with_context(|| format!("cannot read {}", arguments.module.display()))?;
     let limits = Limits {
         max_instances: INSTANCES,
+        step_deadline: STEP_DEADLINE,
         ..Limits::default()
     };
     let compile = |sandbox: Sandbox| {
@@ -164,5 +166,8 @@ impl Progress {
 
 /// Instances of a module in one sandbox: three to play, and one that describes itself.
 const INSTANCES: u32 = 4;
+/// Far longer than the server bears: a busy machine is no fault of a module's, and the report says
+/// what took how long. A call that never ends is found all the same.
+const STEP_DEADLINE: Duration = Duration::from_secs(5);
 /// Ten hours at 60 ticks a second.
 const MAX_TICKS: i64 = 2_160_000;

@@ -1,6 +1,7 @@
 //! The games of this repository are the same linked natively and as modules, tick by tick.
 
 use std::path::Path;
+use std::time::Duration;
 
 use game_sdk::{Game, native};
 use gs_engine::Simulation;
@@ -11,6 +12,8 @@ use gs_sandbox::{GameModule, Limits, Sandbox};
 fn is_the_same_everywhere<G: Game>() {
     let limits = Limits {
         max_instances: 2,
+        // A busy machine may hold a test still for longer than a match would bear.
+        step_deadline: Duration::from_secs(20),
         ..Limits::default()
     };
     let sandboxes = [Sandbox::new(limits), Sandbox::like_a_browser(limits)];

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use gs_engine::sync_test::{Failure, Fault, Settings, Summary};
-use gs_sandbox::GameModule;
+use gs_sandbox::{GameModule, Limits};
 use serde_json::{Value, json};
 
 use super::timed::{Percentiles, Times};
@@ -196,6 +196,16 @@ impl fmt::Display for Report<'_> {
                 micros(p50),
                 micros(p99),
                 micros(most)
+            )?;
+        }
+        let longest = Percentiles::of(&self.times.step).most;
+        let borne = Limits::default().step_deadline;
+        if longest > borne {
+            writeln!(
+                f,
+                "  --  a step took {} ms; the server ends a match at {} ms",
+                longest.as_millis(),
+                borne.as_millis()
             )?;
         }
         // A budget that a tick leaves to everything else, and a rollback to the picture.
