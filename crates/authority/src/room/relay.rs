@@ -5,19 +5,21 @@
 //! a packet repeats gets them reliably, now and then. Whoever has nothing to start from gets a
 //! keyframe in pieces, and the ticks since. Whose own state keeps differing is sent views instead.
 
-use std::sync::Arc;
+mod follower;
+
+use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use gs_engine::confirmed::{ConfirmedEncoder, ConfirmedTick, EncodeError};
-use gs_engine::pipeline::{KEPT_TICKS, Keyframe, Pipeline};
+use gs_engine::pipeline::{KEPT_TICKS, Pipeline};
 use gs_engine::replication::Replicator;
 use gs_engine::simulation::{NetState, Simulation, SimulationError, Slot, Tick};
 use gs_protocol::wire;
 
-use super::limits::{Bucket, DESYNC_BURST, DESYNC_RATE, RESYNC_BURST, RESYNC_RATE};
 use super::outbox::{CHUNK_BYTES, LOSSY_BYTES, Outbox, RELIABLE_BYTES, Statuses};
 use super::player::Player;
 use super::{Channel, Destination};
+use follower::{Follower, KEYFRAME_PAUSE, Service, Start, State, cut};
 
 /// Who is sent what of a match whose ticks are confirmed.
 pub(super) struct Relay {
@@ -27,8 +29,8 @@ pub(super) struct Relay {
     /// The newest tick in the last packet for all, and the clock then.
     sent: Tick,
     sent_at: Tick,
-    /// The newest state that was cut up, for whoever else starts from it.
-    keyframe: Option<Arc<State>>,
+    /// The newest state that was cut up, for whoever else starts from it meanwhile.
+    keyframe: Weak<State>,
     views: Replicator,
     view: NetState,
     max_state_bytes: usize,
@@ -40,53 +42,6 @@ pub(super) struct RelayCounters {
     pub(super) keyframes: u64,
     pub(super) catch_ups: u64,
     pub(super) acks_refused: u64,
-}
-
-/// One slot's client.
-struct Follower {
-    service: Service,
-    /// The newest tick up to which it says to hold all.
-    acked: Tick,
-    /// The newest tick up to which it was sent all reliably.
-    sent: Tick,
-    /// The tick of its newest keyframe; none before the first.
-    started: Option<Tick>,
-    /// Whether its newest packet says that it holds nothing.
-    empty: bool,
-    /// What it asked for, and was not given yet.
-    asked: Option<Start>,
-    /// When its newest keyframe was begun.
-    begun: Option<Instant>,
-    keyframe_after: Option<Instant>,
-    keyframe_pause: Duration,
-    catch_up_after: Option<Instant>,
-    resyncs: Bucket,
-    desyncs: Bucket,
-    desync_noted: bool,
-    mismatches: Vec<Instant>,
-}
-
-/// From where a follower is to start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
-    Newest,
-    At(Tick),
-}
-
-enum Service {
-    Ticks,
-    /// The pieces of a keyframe from this one on are still to be sent.
-    Pieces(Arc<State>, usize),
-    /// It does not simulate by itself any more.
-    Views {
-        since: Instant,
-    },
-}
-
-struct State {
-    tick: Tick,
-    hash: u64,
-    bytes: Vec<u8>,
 }
 
 /// What became of a player's request to start afresh.
@@ -108,7 +63,7 @@ impl Relay {
             followers: (0..players).map(|_| Follower::new(now)).collect(),
             sent: 0,
             sent_at: 0,
-            keyframe: None,
+            keyframe: Weak::new(),
             views: Replicator::new(players, LOSSY_BYTES),
             view: NetState::default(),
             max_state_bytes: max_state_bytes as usize,
@@ -470,85 +425,6 @@ impl Relay {
     }
 }
 
-impl Follower {
-    fn new(now: Instant) -> Self {
-        Self {
-            service: Service::Ticks,
-            acked: 0,
-            sent: 0,
-            started: None,
-            empty: false,
-            asked: None,
-            begun: None,
-            keyframe_after: None,
-            keyframe_pause: KEYFRAME_PAUSE,
-            catch_up_after: None,
-            resyncs: Bucket::new(RESYNC_RATE, RESYNC_BURST, now),
-            desyncs: Bucket::new(DESYNC_RATE, DESYNC_BURST, now),
-            desync_noted: false,
-            mismatches: Vec::with_capacity(MISMATCHES),
-        }
-    }
-
-    /// Whether it steps the confirmed ticks that it is sent.
-    fn follows(&self) -> bool {
-        matches!(self.service, Service::Ticks) && self.started.is_some()
-    }
-
-    /// Every tick up to this one is with it, or on its way for certain.
-    fn held(&self) -> Tick {
-        self.acked.max(self.sent)
-    }
-
-    /// Whether it is to be sent a state to start from, and which.
-    fn start(&mut self, newest: Tick, oldest_kept: Tick, now: Instant) -> Option<Start> {
-        if self.asked.is_some() {
-            return self.asked.take();
-        }
-        let silent_since = self.acked.max(self.started.unwrap_or(0));
-        let needs = self.empty
-            || self.started.is_some()
-                && (self.held() + 1 < oldest_kept || newest - silent_since > DEAF_TICKS);
-        let due = self.keyframe_after.is_none_or(|after| now >= after);
-        (needs && due).then_some(Start::Newest)
-    }
-
-    fn begin(&mut self, state: Arc<State>, now: Instant) {
-        (self.acked, self.sent, self.started) = (0, state.tick, Some(state.tick));
-        self.begun = Some(now);
-        self.keyframe_after = Some(now + self.keyframe_pause);
-        self.keyframe_pause = (self.keyframe_pause * 2).min(LONGEST_KEYFRAME_PAUSE);
-        self.service = Service::Pieces(state, 0);
-    }
-}
-
-/// A copy of a keyframe that can be sent over several ticks, shared by all who start from it.
-fn cut(
-    newest: &mut Option<Arc<State>>,
-    keyframe: Keyframe<'_>,
-    max_bytes: usize,
-) -> Result<Arc<State>, SimulationError> {
-    let bytes = keyframe.state.len();
-    if bytes > max_bytes {
-        return Err(SimulationError::Malformed {
-            call: "gs_save",
-            reason: format!(
-                "a state of {bytes} bytes, expected at most `max_save_bytes`, {max_bytes}"
-            ),
-        });
-    }
-    if let Some(state) = newest.as_ref().filter(|state| state.tick == keyframe.tick) {
-        return Ok(state.clone());
-    }
-    let state = Arc::new(State {
-        tick: keyframe.tick,
-        hash: keyframe.hash,
-        bytes: keyframe.state.to_vec(),
-    });
-    *newest = Some(state.clone());
-    Ok(state)
-}
-
 /// Whether a tick is another than clients expect after the one before it, or has a hash to compare.
 fn is_news(tick: &ConfirmedTick, before: &ConfirmedTick) -> bool {
     let same = |(now, before): (&gs_engine::simulation::SlotInput, _)| {
@@ -568,13 +444,6 @@ const QUIET_TICKS: Tick = 2;
 /// How often somebody who lacks more than a packet repeats is sent it reliably: a packet under way
 /// has time to be acknowledged on most lines.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(250);
-/// After how many ticks without an acknowledgement a client is taken not to follow: all that are
-/// kept but a few.
-const DEAF_TICKS: Tick = KEPT_TICKS as Tick - 16;
-/// The least time between two keyframes for a client that does not say that it has the first one;
-/// it doubles each time, up to [`LONGEST_KEYFRAME_PAUSE`].
-const KEYFRAME_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_KEYFRAME_PAUSE: Duration = Duration::from_secs(16);
 /// How long a keyframe and a request for one may cross each other on their ways.
 const CROSSING: Duration = Duration::from_millis(250);
 /// Pieces of a keyframe that go out in a tick: 3.6 MB a second at 60 Hz.
