@@ -207,8 +207,8 @@ pub struct RoomResult {
 
 /// What the room does for its players, by mode.
 enum Service {
-    Full(Views),
-    Validated(Relay),
+    Full(Box<Views>),
+    Validated(Box<Relay>),
     Observer(Observed),
 }
 
@@ -245,10 +245,10 @@ impl<S: Simulation> Room<S> {
         let mut pipeline = Pipeline::new(simulation, match_config, config.seed)?;
         let count = config.players.len();
         let service = match config.mode {
-            AuthorityMode::Full => Service::Full(Views::new(count)),
+            AuthorityMode::Full => Service::Full(Box::new(Views::new(count))),
             AuthorityMode::Validated => {
                 pipeline = pipeline.with_late_window(late_window)?;
-                Service::Validated(Relay::new(count, max_save_bytes, now))
+                Service::Validated(Box::new(Relay::new(count, max_save_bytes, now)))
             }
             AuthorityMode::Observer => Service::Observer(Observed::new(count)),
         };

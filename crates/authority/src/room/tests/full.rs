@@ -104,7 +104,7 @@ fn views_are_whole_at_each_tick_although_packets_are_lost() {
             h.acks[slot] = Ack::Of(0, 0);
         }
         play(&mut h, &mut viewers, 300, |n, slot| {
-            (n + slot as u32) % 3 != 0
+            !(n + slot as u32).is_multiple_of(3)
         });
         play(&mut h, &mut viewers, 1, |_, _| true);
         for viewer in &viewers {
