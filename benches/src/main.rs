@@ -2,6 +2,7 @@
 //! this; `docs/performance.md` has the figures.
 
 mod bot;
+mod feel;
 mod latency;
 mod replication;
 mod report;
@@ -38,6 +39,7 @@ struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
+    Feel,
     Latency,
     Replication,
     Rollback,
@@ -59,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
     let module = Sandbox::new(Limits::default())?.compile(bytes)?;
     let schema = Arc::new(Schema::new(module.manifest())?);
     let report = match arguments.bench {
+        Bench::Feel => feel::run(arguments.quick)?,
         Bench::Latency => latency::run(arguments.quick, schema).await?,
         Bench::Replication => {
             let peers = server::root().join("target/peers");

@@ -1,5 +1,7 @@
 //! `cargo xtask bench NAME`: builds what is measured, runs it, and can record it in the docs.
 
+mod plot;
+
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Stdio;
@@ -9,8 +11,7 @@ use serde_json::Value;
 
 use crate::steps::Steps;
 
-/// Builds the server and the bench, and runs it. `record` puts what it measured into
-/// docs/performance.md.
+/// Builds the server and the bench, and runs it. `record` puts what it measured into the docs.
 #[allow(clippy::print_stdout, reason = "the report is what a bench is run for")]
 pub(crate) fn run_bench(
     root: &Path,
@@ -54,7 +55,16 @@ pub(crate) fn run_bench(
     if record {
         let last = text.lines().last().context("the bench printed nothing")?;
         let report: Value = serde_json::from_str(last).context("the last line is no report")?;
-        record_in(&root.join("docs/performance.md"), name, &report)?;
+        let document = match name {
+            "feel" => "docs/netcode.md",
+            _ => "docs/performance.md",
+        };
+        record_in(&root.join(document), name, &report)?;
+        if let ("feel", Some(links)) = (name, report["metrics"]["links"].as_array()) {
+            let picture = root.join("docs/images/feel.svg");
+            std::fs::write(&picture, plot::feel(links))
+                .with_context(|| format!("cannot write {}", picture.display()))?;
+        }
     }
     Ok(())
 }
@@ -107,21 +117,24 @@ fn record_in(document: &Path, name: &str, report: &Value) -> anyhow::Result<()> 
 fn table(report: &Value) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    if let Some(levels) = report["metrics"]["curve"].as_array() {
-        let keys: Vec<&String> = levels
-            .first()
-            .and_then(Value::as_object)
+    let rows = |part: &str, key: &str| report[part][key].as_array().map(Vec::as_slice);
+    if let Some(levels) = rows("metrics", "curve") {
+        let keys = levels.first().and_then(Value::as_object);
+        let keys: Vec<&str> = keys
             .into_iter()
             .flat_map(|l| l.keys())
+            .map(String::as_str)
             .collect();
-        let _ = writeln!(out, "| {} |", join(keys.iter().map(|k| format!("`{k}`"))));
-        let _ = writeln!(out, "|{}", "---|".repeat(keys.len()));
-        for level in levels {
-            let _ = writeln!(
-                out,
-                "| {} |",
-                join(keys.iter().map(|k| level[k.as_str()].to_string()))
-            );
+        rows_table(&mut out, levels, &keys);
+        return out;
+    }
+    if report["metrics"]["links"].is_array() {
+        for (title, part, key) in LINK_TABLES {
+            if let Some(links) = rows(part, key) {
+                let _ = writeln!(out, "{title}\n");
+                rows_table(&mut out, links, &LINK_COLUMNS);
+                out.push('\n');
+            }
         }
         return out;
     }
@@ -136,17 +149,53 @@ fn table(report: &Value) -> String {
     out
 }
 
+/// A table with a row each, and a column for each key.
+fn rows_table(out: &mut String, rows: &[Value], keys: &[&str]) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "| {} |",
+        join(keys.iter().map(|key| format!("`{key}`")))
+    );
+    let _ = writeln!(out, "|{}", "---|".repeat(keys.len()));
+    for row in rows {
+        let cells = keys.iter().map(|key| row[*key].to_string());
+        let _ = writeln!(out, "| {} |", join(cells));
+    }
+}
+
 fn join(cells: impl Iterator<Item = String>) -> String {
     cells.collect::<Vec<_>>().join(" | ")
 }
 
 const NAMES: &[&str] = &[
+    "feel",
     "latency",
     "replication",
     "rollback",
     "rooms",
     "snapshots",
     "tick",
+];
+
+/// The tables of the bench `feel`: what each shows, and where the report has it.
+const LINK_TABLES: [(&str, &str, &str); 4] = [
+    ("`validated`, with prediction:", "metrics", "links"),
+    ("`full`, with prediction:", "metrics", "full_links"),
+    ("`validated`, without prediction:", "peer", "links"),
+    ("`full`, without prediction:", "peer", "full_links"),
+];
+
+const LINK_COLUMNS: [&str; 9] = [
+    "rtt_ms",
+    "loss_pct",
+    "own_input_frames",
+    "mispredicted_pct",
+    "corrections_per_min",
+    "staleness_p50_ms",
+    "staleness_p99_ms",
+    "up_bytes_per_s",
+    "down_bytes_per_s",
 ];
 
 #[cfg(test)]
