@@ -45,7 +45,8 @@ pub enum Distribution {
 
 /// Losses that come in bursts: the Gilbert–Elliott model. Each packet first moves the line between
 /// a good and a bad state. In the long run `enter / (enter + leave) × loss` of all packets are
-/// lost, in bursts of `1 / leave` packets on average.
+/// lost, in bursts of `1 / leave` packets on average. A burst is so many packets however far apart
+/// they are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Burst {
     /// Chance that a packet finds the good state turned bad: 0 to 1.

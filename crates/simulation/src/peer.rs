@@ -104,10 +104,14 @@ impl Peer {
                     config.outages.push(Outage { from, until });
                 }
             }
-            Line {
-                lossy: Link::new(config.clone(), dice.next_u64()),
-                reliable: ReliableLink::new(config, plan.retransmission, dice.next_u64()),
+            let lossy = Link::new(config.clone(), dice.next_u64());
+            // Bursts are counted in packets. On a channel that says little one would last for many
+            // seconds, though the line is good again by the time that something is sent anew.
+            if let Some(burst) = config.burst.take() {
+                config.loss += burst.enter / (burst.enter + burst.leave) * burst.loss;
             }
+            let reliable = ReliableLink::new(config, plan.retransmission, dice.next_u64());
+            Line { lossy, reliable }
         };
         let (up, down) = (line(&plan.up, &mut dice), line(&plan.down, &mut dice));
         let clock = LocalClock {
