@@ -287,6 +287,7 @@ impl Relay {
         if newest == 0 {
             return outbox.clock(clock);
         }
+        let round_trip = pipeline.manifest().tick_rate * LONG_ROUND_TRIP_MS / 1_000;
         let held = self
             .followers
             .iter()
@@ -308,7 +309,8 @@ impl Relay {
             if channel == Channel::Reliable && follower.held() + 1 >= first {
                 follower.sent = newest;
             }
-            let lacks = follower.held() + 1 < first;
+            // Where few ticks fit a packet, those before it may just not be acknowledged yet.
+            let lacks = follower.held() + 1 < first && newest - follower.held() > round_trip;
             if lacks && follower.catch_up_after.is_none_or(|after| now >= after) {
                 follower.catch_up_after = Some(now + CATCH_UP_PAUSE);
                 self.catch_up(slot, pipeline, player, outbox);
@@ -441,6 +443,9 @@ fn is_news(tick: &ConfirmedTick, before: &ConfirmedTick) -> bool {
 const REPEATED_TICKS: Tick = 64;
 /// After how many ticks of the clock the next packet goes out although nothing is new.
 const QUIET_TICKS: Tick = 2;
+/// After this time an acknowledgement that has not come is taken to mean that the ticks are lacking:
+/// round trips that one can play on are shorter.
+const LONG_ROUND_TRIP_MS: u32 = 350;
 /// How often somebody who lacks more than a packet repeats is sent it reliably: a packet under way
 /// has time to be acknowledged on most lines.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(250);

@@ -423,6 +423,63 @@ fn sixty_four_players_who_all_move_fit_lossy_packets_and_get_their_statuses() {
 }
 
 #[test]
+fn a_slow_line_is_no_reason_to_send_a_crowd_everything_twice() {
+    let (mut h, mut clients) = match_of(64);
+    follow(&mut h, &mut clients, 60, |_| true);
+    let before = counters(&h).catch_ups;
+    let mut random = 1_u32;
+    for _ in 0..120 {
+        // Everyone acknowledges a quarter of a second late, and nothing can be foreseen.
+        let late = h.room.game_tick().saturating_sub(15);
+        for slot in 0..64 {
+            h.acks[slot] = Ack::Of(late, 0);
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let x = (random >> 8) as f32 / (1 << 24) as f32;
+            h.input(slot, &[(h.room.clock() + 1, x)]);
+        }
+        h.sent.clear();
+        h.tick();
+        clients
+            .iter_mut()
+            .for_each(|client| client.take(&h.sent, true));
+    }
+    assert_eq!(counters(&h).catch_ups, before);
+    assert!(clients.iter().all(|c| c.held == Some(h.room.game_tick())));
+    for (_, channel, update) in h.states() {
+        assert_eq!(channel, Channel::Lossy);
+        let Some(state_update::Body::Confirmed(confirmed)) = update.body else {
+            panic!("{update:?}");
+        };
+        assert!(
+            confirmed.first_tick > h.room.game_tick() - 15,
+            "it does not hold 15 ticks"
+        );
+    }
+}
+
+#[test]
+fn events_come_from_confirmed_ticks_only() {
+    let (mut h, mut clients) = match_of(2);
+    follow(&mut h, &mut clients, 60, |_| true);
+    let told = |h: &Harness| {
+        let told = h.bodies(0).into_iter();
+        told.filter(|body| matches!(body, Body::Game(_))).count()
+    };
+    // Slot 1's next frames do not come, so the ticks wait for them.
+    h.tick();
+    h.tick();
+    h.command(0, game::SHOUT);
+    let tick = h.room.game_tick();
+    h.sent.clear();
+    while h.room.game_tick() == tick {
+        assert_eq!(told(&h), 0);
+        h.input(0, &[(h.room.clock() + 1, 0.0)]);
+        h.tick();
+    }
+    assert_eq!(told(&h), 1);
+}
+
+#[test]
 fn the_last_ticks_reach_everyone_who_follows_before_the_result() {
     let (mut h, mut clients) = match_of(2);
     follow(&mut h, &mut clients, 60, |_| true);
