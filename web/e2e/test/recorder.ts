@@ -55,6 +55,9 @@ export async function record(player: Player): Promise<void> {
     };
     requestAnimationFrame(see);
   });
+  await until("a frame is drawn", () =>
+    player.page.evaluate(() => (window.recording?.frames.length ?? 0) > 0),
+  );
 }
 
 /** Ends the recording and answers it. */
@@ -81,19 +84,19 @@ export async function emulate(player: Player, line: Emulation, seed: number): Pr
 }
 
 /**
- * The longest way that any living player was drawn to go beyond what it can in that time, in world
- * units.
+ * By how much any living player was drawn to go farther than it can, in world units for each
+ * sixtieth of a second: what a wrong guess costs the eye.
  */
 export function longestJump(recording: Recording): number {
   let longest = 0;
   for (let i = 1; i < recording.frames.length; i += 1) {
     const [before, after] = [recording.frames[i - 1], recording.frames[i]];
-    const seconds = (after.atMs - before.atMs) / 1000 + TICK_S;
+    const ticks = Math.max(1, (after.atMs - before.atMs) / 1000 / TICK_S);
     for (const to of after.players) {
       const from = before.players.find((p) => p.slot === to.slot);
       if (from?.alive && to.alive) {
         const way = Math.hypot(to.x - from.x, to.y - from.y);
-        longest = Math.max(longest, way - TOP_SPEED * seconds);
+        longest = Math.max(longest, way / ticks - TOP_SPEED * TICK_S);
       }
     }
   }
@@ -125,5 +128,5 @@ export function framesToMove(recording: Recording, slot: number): number[] {
 /** The arena's (games/arena/src/motion.rs), in world units a second; nobody dashes here. */
 const TOP_SPEED = 7;
 const TICK_S = 1 / 60;
-/** World units: less than a first step, more than rounding. */
-const SEEN = 0.002;
+/** World units: a first step is some 0.02, of which a frame may show a small part. */
+const SEEN = 0.0001;

@@ -14,7 +14,7 @@ afterAll(async () => {
   await server?.remove();
 });
 
-test("LiveKit's own client for Node joins with the API's token and receives state each tick", async () => {
+test("LiveKit's own client for Node joins with the API's token and receives state all the while", async () => {
   const { games } = await server.get<{ games: Game[] }>("/games");
   const rate = games.find((game) => game.id === "arena")?.tick_rate ?? 0;
   const matches = await Promise.all(["ann", "bob"].map(queue));
@@ -54,7 +54,8 @@ test("LiveKit's own client for Node joins with the API's token and receives stat
     const started = performance.now();
     await until("three seconds of state", () => performance.now() - started >= 3000);
     const expected = (rate * (performance.now() - started)) / 1000;
-    expect(ticks.size).toBeGreaterThan(expected * 0.9);
+    // Where nobody does anything new, every second packet is left out.
+    expect(ticks.size).toBeGreaterThan(expected * 0.45);
     expect(ticks.size).toBeLessThan(expected * 1.1);
     expect([...senders]).toEqual(["authority"]);
   } finally {

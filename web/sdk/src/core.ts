@@ -308,20 +308,23 @@ export class MatchCore {
     this.#client.handleModule(module, nowMs);
   }
 
-  /** Time has passed: asks for the inputs that are due. Call it each half tick and each frame. */
+  /** Time has passed. Call it each half tick and each frame. */
   handleTimeout(nowMs: number): void {
     this.#client.handleTimeout(nowMs);
+  }
+
+  /** Asks for the inputs that are due. What the player did until now counts. */
+  makeInputs(nowMs: number): void {
     const { input } = this;
     const schema = this.#match?.manifest.input ?? [];
-    if (input === undefined || schema.length === 0) {
-      return;
-    }
     for (let i = 0; i < MAX_INPUTS_AT_ONCE; i += 1) {
       const tick = this.#client.pollInput(nowMs);
       if (tick === 0) {
         break;
       }
-      this.#client.handleInput(tick, encodeInput(schema, input(tick)));
+      if (input !== undefined && schema.length > 0) {
+        this.#client.handleInput(tick, encodeInput(schema, input(tick)));
+      }
     }
   }
 

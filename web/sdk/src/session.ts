@@ -109,6 +109,7 @@ export class MatchSession extends Emitter<SessionEvents> {
   /** When its last state came. */
   #stateAt: number | undefined;
   #pumpedAt = performance.now();
+  #drawnAt = Number.NEGATIVE_INFINITY;
 
   private constructor(match: Match, api: SessionApi, core: MatchCore) {
     super();
@@ -204,13 +205,13 @@ export class MatchSession extends Emitter<SessionEvents> {
    * is asked for first, so that what was just pressed shows in this very picture.
    */
   view(nowMs: number = performance.now()): Entity[] {
-    this.#pump(nowMs);
+    this.#beforeFrame(nowMs);
     return this.#core.view(nowMs);
   }
 
   /** The same as {@link view}, as columns of numbers: for games with hundreds of entities. */
   viewTable(nowMs: number = performance.now()): ViewTable | undefined {
-    this.#pump(nowMs);
+    this.#beforeFrame(nowMs);
     return this.#core.viewTable(nowMs);
   }
 
@@ -390,13 +391,25 @@ export class MatchSession extends Emitter<SessionEvents> {
     if (now - this.#pumpedAt > SLEPT_MS) {
       this.#connectedAt = now;
     }
+    // Where frames are drawn, they ask: what was pressed a moment before one is then in it.
+    if (now - this.#drawnAt > DRAWING_MS) {
+      this.#core.makeInputs(now);
+    }
     this.#pump(now);
     if (this.#status !== "connecting" && this.#isCut(now)) {
       void this.#reconnect();
     }
   }
 
-  /** Makes the inputs that are due, sends what is to be sent, tells what happened. */
+  #beforeFrame(now: number): void {
+    this.#drawnAt = now;
+    if (this.#closed === undefined) {
+      this.#core.makeInputs(now);
+    }
+    this.#pump(now);
+  }
+
+  /** Sends what is to be sent, tells what happened. */
   #pump(now: number): void {
     this.#pumpedAt = Math.max(this.#pumpedAt, now);
     if (this.#closed === undefined) {
@@ -596,6 +609,8 @@ const JOIN_TIMEOUT_MS = 30_000;
 const SILENCE_MS = 4000;
 /** The timer comes each half tick, from a worker: one so late was held up by the page itself. */
 const SLEPT_MS = 1000;
+/** Three ticks at 60 Hz: a page that draws less often than that is not waited for. */
+const DRAWING_MS = 50;
 /** Some four seconds. */
 const MODULE_ATTEMPTS = 4;
 const FIRST_BACKOFF_MS = 250;

@@ -119,6 +119,7 @@ test("the source is asked once for each tick, and what it gives is packed by the
   for (let now = 10; now < 1000; now += 10) {
     hears("state", clock(10 + Math.floor(now / 20)), now);
     core.handleTimeout(now);
+    core.makeInputs(now);
   }
   expect(asked.length).toBeGreaterThan(40);
   expect(asked).toEqual(Array.from(asked, (_, i) => asked[0] + i));
@@ -135,6 +136,7 @@ test("without a source there are heartbeats and no inputs", () => {
   for (let now = 10; now < 2000; now += 10) {
     hears("state", clock(10 + Math.floor(now / 20)), now);
     core.handleTimeout(now);
+    core.makeInputs(now);
     packets.push(...transmits(now).filter((t) => t.topic === "input"));
   }
   expect(packets.length).toBeGreaterThan(5);
