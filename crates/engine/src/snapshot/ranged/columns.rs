@@ -305,7 +305,7 @@ fn code_column<C: BitCoder, P: Predict>(
         536 + (scale * 12 + bucket(away.unsigned_abs()).min(11)),
     ];
     let slots: [usize; OPINIONS] = contexts.map(|context| context * NODES);
-    let set = class * NODES;
+    let set = (class * 2 + usize::from(bv == 0)) * NODES;
     let mut bit =
         |model: &mut P, node: usize, bit: bool| model.mixed(coder, &slots, node, set + node, bit);
     // What an encoder is to write: the shorter way round.
@@ -411,4 +411,4 @@ const QUAT: usize = TOP + 4 * 16 * 16;
 /// Slots of this module.
 pub(super) const SLOTS: usize = QUAT + 16 * 6 * 2 * 4;
 /// Weight sets of this module.
-pub(super) const SETS: usize = 4 * NODES;
+pub(super) const SETS: usize = 8 * NODES;

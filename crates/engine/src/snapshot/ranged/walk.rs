@@ -204,7 +204,7 @@ impl Walk {
                     older: old,
                     quarters,
                     new: own.is_none(),
-                    near: self.near.last(cell),
+                    near: self.near.last(plan.at(before)),
                 };
                 columns::code_columns(
                     coder,
@@ -218,7 +218,7 @@ impl Walk {
                 );
                 self.near
                     .mark(plan.cell(&out.columns[first_column as usize..]));
-                self.near.coded(cell, self.history.len() - 1);
+                self.near.coded(plan.at(before), self.history.len());
             } else {
                 out.columns.extend_from_slice(before);
             }
@@ -461,6 +461,11 @@ impl Plan {
         held
     }
 
+    /// Where the entity is.
+    fn at(&self, values: &[i32]) -> Option<[i32; 2]> {
+        self.place.map(|place| place.map(|(at, ..)| values[at]))
+    }
+
     fn cell(&self, values: &[i32]) -> Option<usize> {
         let [x, y] = self.place?.map(|(at, lo, shift)| {
             let from = (i64::from(values[at]) - i64::from(lo)).max(0) as u64;
@@ -539,15 +544,15 @@ impl Flags {
 struct Near {
     /// How many there are around.
     counts: Vec<u8>,
-    /// The last that was coded there, by its place in the history, and one.
-    last: Vec<u16>,
+    /// Where the last entities were that were coded, and the number of each, from one.
+    coded: [([i32; 2], usize); NEIGHBOURS],
 }
 
 impl Default for Near {
     fn default() -> Self {
         Self {
             counts: vec![0; (GRID + 2) * (GRID + 2)],
-            last: vec![0; (GRID + 2) * (GRID + 2)],
+            coded: [([i32::MAX; 2], 0); NEIGHBOURS],
         }
     }
 }
@@ -555,7 +560,7 @@ impl Default for Near {
 impl Near {
     fn clear(&mut self) {
         self.counts.fill(0);
-        self.last.fill(0);
+        self.coded.fill(([i32::MAX; 2], 0));
     }
 
     fn mark(&mut self, cell: Option<usize>) {
@@ -567,11 +572,9 @@ impl Near {
         }
     }
 
-    fn coded(&mut self, cell: Option<usize>, index: usize) {
-        let Some(cell) = cell else { return };
-        for row in [cell - GRID - 2, cell, cell + GRID + 2] {
-            self.last[row - 1..=row + 1].fill(index as u16 + 1);
-        }
+    /// Notes where the entity was that was coded as the `count`-th.
+    fn coded(&mut self, at: Option<[i32; 2]>, count: usize) {
+        self.coded[count % NEIGHBOURS] = (at.unwrap_or([i32::MAX; 2]), count);
     }
 
     /// A bucket of how many were marked around.
@@ -579,12 +582,22 @@ impl Near {
         cell.map_or(0, |cell| columns::bucket(u64::from(self.counts[cell])))
     }
 
-    /// The last that was coded around.
-    fn last(&self, cell: Option<usize>) -> Option<usize> {
-        usize::from(self.last[cell?]).checked_sub(1)
+    /// The nearest of the last that were coded, by its place in the history.
+    fn last(&self, at: Option<[i32; 2]>) -> Option<usize> {
+        let [x, y] = at?;
+        let (mut least, mut nearest) = (u64::MAX, 0);
+        for ([other_x, other_y], count) in &self.coded {
+            let distance = u64::from(x.abs_diff(*other_x)) + u64::from(y.abs_diff(*other_y));
+            if distance < least {
+                (least, nearest) = (distance, *count);
+            }
+        }
+        nearest.checked_sub(1)
     }
 }
 
+/// How many entities back the nearest one is looked for.
+const NEIGHBOURS: usize = 48;
 /// Cells along each side of the grid.
 const GRID: usize = 1 << GRID_BITS;
 const GRID_BITS: u32 = 6;

@@ -1,4 +1,4 @@
-//! Writes the corpora anew: `cargo run --manifest-path fuzz/Cargo.toml --bin seeds`.
+//! Writes the corpora anew: `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
 
 use std::path::Path;
 
