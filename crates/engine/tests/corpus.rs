@@ -7,7 +7,10 @@ mod fuzz;
 
 use std::path::Path;
 
-const TARGETS: [(&str, fn(&[u8])); 4] = [
+/// What a target does with bytes.
+type Run = fn(&[u8]);
+
+const TARGETS: [(&str, Run); 4] = [
     ("ranged", fuzz::ranged),
     ("packed", fuzz::packed),
     ("confirmed", fuzz::confirmed),
