@@ -89,12 +89,12 @@ impl Scene {
     /// Whether a viewer sees a figure now: four of five, others every two seconds.
     pub(crate) fn sees(&self, viewer: usize, figure: usize) -> bool {
         let pair = hash(viewer as u32, figure as u32);
-        hash(pair, (self.tick + pair % 128) / 128) % 5 > 0
+        !hash(pair, (self.tick + pair % 128) / 128).is_multiple_of(5)
     }
 
     /// Whether what a viewer is sent in a tick gets lost: one in fifty.
     pub(crate) fn is_lost(viewer: usize, tick: u32) -> bool {
-        hash(hash(viewer as u32, 1), tick) % 50 == 0
+        hash(hash(viewer as u32, 1), tick).is_multiple_of(50)
     }
 
     /// How many ticks go by until the server knows what a viewer has, 2–12.
