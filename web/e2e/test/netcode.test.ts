@@ -92,9 +92,9 @@ async function toAndFro(player: Player): Promise<[string, string]> {
 const BAD = { latencyMs: 200, jitterMs: 20, lossPct: 5 };
 const PRESSES = 8;
 /**
- * World units in a sixtieth of a second, less than a player's radius. Unsmoothed, somebody who
- * turns round would be off by a quarter of a second at 14 a second: 3.5.
+ * World units in a sixtieth of a second: a player's width. Somebody who starts or stops unforeseen
+ * is some two units off by the time that one hears of it, and glides there.
  */
-const SMOOTH = 0.55;
+const SMOOTH = 1;
 /** Two pages are never asked in the same moment. */
 const IN_STEP_TICKS = 30;
