@@ -47,6 +47,8 @@ pub(super) struct Drawn {
     players: Vec<(u32, [f64; 2])>,
     players_before: Vec<(u32, [f64; 2])>,
     at: Option<Duration>,
+    /// The newest tick that was drawn then.
+    ticks: f64,
     /// How many ticks were guessed at each of the last frames.
     ahead: VecDeque<u32>,
     /// What the own entity showed at the last frame.
@@ -72,6 +74,7 @@ impl Drawn {
             players: Vec::new(),
             players_before: Vec::new(),
             at: None,
+            ticks: 0.0,
             ahead: VecDeque::new(),
             echo: None,
             waits_for: None,
@@ -241,6 +244,7 @@ impl Peer {
         drawn.players.clear();
         let mut problem = None;
         let view = self.client.view(local);
+        let ticks = view.tick().max(view.own_tick());
         let mut echo = None;
         for entity in view.entities() {
             let values = view.values_of(entity);
@@ -281,7 +285,7 @@ impl Peer {
             return;
         }
         self.outcome.frames += 1;
-        self.check_jumps(now);
+        self.check_jumps(ticks, now);
         self.check_echo(echo);
         self.check_staleness(truth, now);
         self.drawn.at = Some(now);
@@ -290,12 +294,15 @@ impl Peer {
 
     /// Nobody is drawn further from where they were a frame ago than they can have moved, and a
     /// wrong guess can have been wrong.
-    fn check_jumps(&mut self, now: Duration) {
-        let Some(before) = self.drawn.at else {
+    fn check_jumps(&mut self, ticks: f64, now: Duration) {
+        let before = std::mem::replace(&mut self.drawn.ticks, ticks);
+        let Some(at) = self.drawn.at else {
             return;
         };
         let play = self.scenario.play;
-        let elapsed = (now - before).as_secs_f64();
+        // A picture that stood still because too much was missing catches up.
+        let drawn = (ticks - before).max(0.0) * self.period.as_secs_f64();
+        let elapsed = drawn.max((now - at).as_secs_f64());
         // What is corrected now may have been guessed while more was missing.
         let ahead = self.client.stats().predicted_ticks;
         self.drawn.ahead.push_back(ahead);
