@@ -33,6 +33,9 @@ pub struct Play {
     pub echo: usize,
     /// The fastest that a player moves, in units a second.
     pub top_speed: f64,
+    /// Whether players come back somewhere else. Where own fields run ahead of the others (`full`),
+    /// the own place is then another before [`Play::follows`] says so.
+    pub respawns: bool,
     /// Whether a player's entity with these values can act and be followed: not while it waits to
     /// come back.
     pub follows: fn(values: &[f64]) -> bool,
@@ -63,6 +66,7 @@ pub static MARBLES: Play = Play {
     echo: 2,
     // Top speed on both axes at once.
     top_speed: marbles::MAX_SPEED as f64 * std::f64::consts::SQRT_2,
+    respawns: false,
     follows: |_| true,
 };
 
@@ -82,6 +86,7 @@ pub static FOG: Play = Play {
     player_kind: 0,
     echo: 2,
     top_speed: fog::SPEED as f64 * std::f64::consts::SQRT_2,
+    respawns: false,
     follows: |_| true,
 };
 
@@ -96,6 +101,7 @@ pub static ARENA: Play = Play {
     echo: 2,
     // A dash.
     top_speed: 24.0,
+    respawns: true,
     // Alive and not just back.
     follows: |values| values[5] == 1.0 && values[6] == 0.0,
 };

@@ -238,7 +238,7 @@ impl Peer {
     pub(super) fn draw(&mut self, truth: &Truth, now: Duration) {
         let local = self.clock.at(now);
         let newest = self.client.stats().state_tick;
-        let (play, slot) = (self.scenario.play, self.slot);
+        let (play, slot, mode) = (self.scenario.play, self.slot, self.scenario.mode);
         let drawn = &mut self.drawn;
         std::mem::swap(&mut drawn.players, &mut drawn.players_before);
         drawn.players.clear();
@@ -251,8 +251,11 @@ impl Peer {
             if entity.kind != play.player_kind || !(play.follows)(values) {
                 continue;
             }
-            drawn.players.push((entity.id, [values[0], values[1]]));
-            if entity.owner == Some(slot) {
+            let own = entity.owner == Some(slot);
+            if !(own && play.respawns && mode == AuthorityMode::Full) {
+                drawn.players.push((entity.id, [values[0], values[1]]));
+            }
+            if own {
                 echo = Some(values[play.echo]);
             }
         }
