@@ -22,6 +22,8 @@ pub enum ClientEvent {
     Resync {
         /// Where its hash differed, with its own hash; none where it lost the thread.
         mismatch: Option<(u32, u64)>,
+        /// Its module cannot run where it is: it needs views instead of confirmed ticks.
+        views: bool,
     },
     /// Says what differed between its state and the server's.
     Desync {
@@ -116,6 +118,7 @@ pub fn decode_client_event(payload: &[u8]) -> Result<ClientEvent, WireError> {
         Some(Body::Command(command)) => Ok(ClientEvent::Command(command.data)),
         Some(Body::Resync(resync)) => Ok(ClientEvent::Resync {
             mismatch: (resync.tick > 0).then_some((resync.tick, resync.hash)),
+            views: resync.views,
         }),
         Some(Body::Desync(mut desync)) => {
             desync.differences.truncate(limits::DIFFERENCES);
@@ -343,9 +346,13 @@ mod tests {
             },
             ClientEvent::Leave,
             ClientEvent::Command(vec![3, 4]),
-            ClientEvent::Resync { mismatch: None },
+            ClientEvent::Resync {
+                mismatch: None,
+                views: true,
+            },
             ClientEvent::Resync {
                 mismatch: Some((30, u64::MAX)),
+                views: false,
             },
             ClientEvent::Desync {
                 tick: 30,

@@ -66,9 +66,10 @@ pub fn encode_client_event(event: &ClientEvent, buffer: &mut Vec<u8>) -> Result<
         }
         ClientEvent::Leave => Body::Leave(wire::Leave {}),
         ClientEvent::Command(data) => Body::Command(wire::Command { data: data.clone() }),
-        ClientEvent::Resync { mismatch } => {
+        ClientEvent::Resync { mismatch, views } => {
             let (tick, hash) = mismatch.unwrap_or_default();
-            Body::Resync(wire::Resync { tick, hash })
+            let views = *views;
+            Body::Resync(wire::Resync { tick, hash, views })
         }
         ClientEvent::Desync { tick, differences } => Body::Desync(wire::Desync {
             tick: *tick,

@@ -154,7 +154,7 @@ impl<S: Simulation> Room<S> {
             Ok(ClientEvent::Hello { .. }) => self.handle_hello(slot, now),
             Ok(ClientEvent::Leave) => self.give_up(slot),
             Ok(ClientEvent::Command(data)) => self.handle_command(slot, &data, now),
-            Ok(ClientEvent::Resync { mismatch }) => self.handle_resync(slot, mismatch, now),
+            Ok(ClientEvent::Resync { mismatch, .. }) => self.handle_resync(slot, mismatch, now),
             Ok(ClientEvent::Desync { tick, differences }) => {
                 self.handle_desync(slot, tick, &differences, now);
             }

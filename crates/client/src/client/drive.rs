@@ -256,7 +256,13 @@ impl<S: Simulation> Client<S> {
             self.line.resync_pause = (self.line.resync_pause * 2).min(LONGEST_RESYNC_PAUSE);
         }
         self.line.resync_at = Some(self.now);
-        if self.send_event(&ClientEvent::Resync { mismatch }).is_ok() {
+        if self
+            .send_event(&ClientEvent::Resync {
+                mismatch,
+                views: false,
+            })
+            .is_ok()
+        {
             self.stats.resyncs += 1;
         }
     }

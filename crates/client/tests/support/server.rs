@@ -84,7 +84,7 @@ impl Server {
             topic::INPUT => self.handle_input(slot, payload, now),
             topic::EVENTS => match decode_client_event(payload).unwrap() {
                 ClientEvent::Hello { .. } => self.welcome(slot),
-                ClientEvent::Resync { mismatch } => {
+                ClientEvent::Resync { mismatch, .. } => {
                     self.ends[usize::from(slot)].resyncs.push(mismatch);
                     self.resync(slot, mismatch.map(|(tick, _)| tick));
                 }

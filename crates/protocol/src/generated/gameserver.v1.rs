@@ -334,6 +334,9 @@ pub struct Resync {
     /// its own there
     #[prost(fixed64, tag = "2")]
     pub hash: u64,
+    /// `validated`: its module cannot run here, so it needs views instead
+    #[prost(bool, tag = "3")]
+    pub views: bool,
 }
 /// What differed, once the sender has seen the server's state of the same tick.
 #[derive(Clone, PartialEq, ::prost::Message)]

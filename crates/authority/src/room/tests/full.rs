@@ -138,7 +138,13 @@ fn a_fresh_start_is_granted_once_a_second_and_everyone_else_goes_on() {
     let mut viewers = vec![Viewer::new(0), Viewer::new(1)];
     play(&mut h, &mut viewers, 100, |_, _| true);
     for _ in 0..100 {
-        h.client_event(1, &ClientEvent::Resync { mismatch: None });
+        h.client_event(
+            1,
+            &ClientEvent::Resync {
+                mismatch: None,
+                views: false,
+            },
+        );
     }
     let counters = h.room.counters();
     assert_eq!((counters.resyncs, counters.requests_limited), (2, 98));

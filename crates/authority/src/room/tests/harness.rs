@@ -339,6 +339,7 @@ pub(super) fn throw_random_packets(harness: &mut Harness, seed: u64, packets: us
                         mismatch: random
                             .random_bool(0.5)
                             .then(|| (tick.max(1), random.random())),
+                        views: random.random_bool(0.1),
                     },
                     4 => ClientEvent::Desync {
                         tick,

@@ -306,7 +306,13 @@ fn three_differing_hashes_within_a_minute_make_a_client_one_that_is_sent_snapsho
     for n in 1..=3 {
         let hashed = h.room.game_tick() / 30 * 30;
         let mismatch = Some((hashed, 0xdead));
-        h.client_event(1, &ClientEvent::Resync { mismatch });
+        h.client_event(
+            1,
+            &ClientEvent::Resync {
+                mismatch,
+                views: false,
+            },
+        );
         assert_eq!(counters(&h).mismatches, n);
         if n < 3 {
             let keyframes = clients[1].keyframes.len();
@@ -356,7 +362,13 @@ fn forged_hashes_and_storms_of_requests_hurt_only_who_sends_them() {
             2 => Some((h.room.game_tick() + 60, 5)),
             _ => Some((60, right)),
         };
-        h.client_event(1, &ClientEvent::Resync { mismatch });
+        h.client_event(
+            1,
+            &ClientEvent::Resync {
+                mismatch,
+                views: false,
+            },
+        );
     }
     follow(&mut h, &mut clients, 5, |_| true);
     let after = counters(&h);
