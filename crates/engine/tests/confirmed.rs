@@ -331,6 +331,32 @@ fn the_worst_tick_still_fits() {
 }
 
 #[test]
+fn a_few_bytes_that_stand_for_many_are_not_read_on() {
+    let schema = Schema::new(&every_kind()).unwrap();
+    let mut tick = quiet(2, 1, &[0; INPUT_LEN]).remove(0);
+    let data = shout(&"a".repeat(250));
+    tick.log.happenings = (0..1_000)
+        .map(|_| Happening {
+            slot: 0,
+            kind: HappeningKind::Command(data.clone()),
+        })
+        .collect();
+    let mut bytes = Vec::new();
+    let written = ConfirmedEncoder::default().encode(
+        &schema,
+        std::iter::once(&tick),
+        MAX_TICK_BYTES,
+        &mut bytes,
+    );
+    assert_eq!(written, Ok(1));
+    assert!(bytes.len() < 2_000, "{} bytes", bytes.len());
+    assert_eq!(
+        ConfirmedDecoder::default().decode(&schema, 2, 1, &bytes),
+        Err(DecodeError::Happenings { tick: 1 })
+    );
+}
+
+#[test]
 fn what_no_pipeline_confirms_is_not_written() {
     let schema = Schema::new(&every_kind()).unwrap();
     let mut encoder = ConfirmedEncoder::default();

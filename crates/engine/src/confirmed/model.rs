@@ -182,6 +182,8 @@ impl Model {
         self.fill(log, slot);
     }
 
+    /// Codes what happened; what is more than a tick can carry is not read on, since a few bytes
+    /// could go on for ever, and [`check`](Self::check) refuses it.
     fn code_happenings<C: BitCoder>(&mut self, coder: &mut C, log: &mut TickLog) {
         let count = log.happenings.len();
         if !self.bits.happened.code(coder, count != 0) {
@@ -192,20 +194,33 @@ impl Model {
         let models = &mut self.happenings;
         let count = models.count.code(coder, count as u32) as usize;
         resize(&mut log.happenings, count);
-        for happening in &mut log.happenings {
+        let mut bytes = 0;
+        for index in 0..log.happenings.len() {
+            let happening = &mut log.happenings[index];
             let kind = models.kind.code(coder, kind_number(&happening.kind));
             happening.slot = coder.code_raw(happening.slot.into(), SLOT_BITS) as u8;
             code_kind(coder, kind, &mut happening.kind, Some(models));
+            bytes += happening_bytes(&happening.kind);
+            if bytes > MAX_TICK_BYTES {
+                return log.happenings.truncate(index + 1);
+            }
         }
     }
 
     fn code_plain<C: BitCoder>(&mut self, coder: &mut C, log: &mut TickLog) {
         let count = coder.code_raw(log.happenings.len() as u32, 16) as usize;
         resize(&mut log.happenings, count);
-        for happening in &mut log.happenings {
+        let mut bytes = 0;
+        for index in 0..log.happenings.len() {
+            let happening = &mut log.happenings[index];
             let kind = coder.code_raw(kind_number(&happening.kind), KIND_BITS);
             happening.slot = coder.code_raw(happening.slot.into(), SLOT_BITS) as u8;
             code_kind(coder, kind, &mut happening.kind, None);
+            bytes += happening_bytes(&happening.kind);
+            if bytes > MAX_TICK_BYTES {
+                log.happenings.truncate(index + 1);
+                break;
+            }
         }
         log.inputs.resize_with(self.slots.len(), Default::default);
         for slot in 0..self.slots.len() {
