@@ -44,8 +44,9 @@ pub(super) struct Drawn {
     /// Ends of incidents that the player has not recovered from, and where to note when it has.
     recovering: Vec<(Duration, usize)>,
     pub(super) recoveries: Vec<Option<Duration>>,
-    players: Vec<(u32, [f64; 2])>,
-    players_before: Vec<(u32, [f64; 2])>,
+    /// Players by entity: where, and for how many frames in a row.
+    players: Vec<(u32, [f64; 2], u32)>,
+    players_before: Vec<(u32, [f64; 2], u32)>,
     at: Option<Duration>,
     /// The newest tick that was drawn then.
     ticks: f64,
@@ -253,7 +254,12 @@ impl Peer {
             }
             let own = entity.owner == Some(slot);
             if !(own && play.respawns && mode == AuthorityMode::Full) {
-                drawn.players.push((entity.id, [values[0], values[1]]));
+                let before = &drawn.players_before;
+                let found = before.binary_search_by_key(&entity.id, |player| player.0);
+                let frames = found.map_or(0, |index| before[index].2.saturating_add(1));
+                drawn
+                    .players
+                    .push((entity.id, [values[0], values[1]], frames));
             }
             if own {
                 echo = Some(values[play.echo]);
@@ -316,8 +322,12 @@ impl Peer {
         let ahead = f64::from(ahead) * self.period.as_secs_f64();
         // A guess is wrong by at most the way there and back; a third of that is shown at once.
         let bound = play.top_speed * (elapsed * 1.1 + 0.35 * 2.0 * ahead) + 0.05;
-        let mut worst = (0.0, 0);
-        for (id, [x, y]) in &self.drawn.players {
+        let mut worst = (0.0, 0, [0.0; 2], [0.0; 2]);
+        for (id, [x, y], frames) in &self.drawn.players {
+            // Where it comes back is a guess, too, until it is confirmed.
+            if *frames < RETURNED_FRAMES {
+                continue;
+            }
             let found = self.drawn.players_before.binary_search_by_key(id, |p| p.0);
             let Ok(index) = found else {
                 continue;
@@ -325,16 +335,19 @@ impl Peer {
             let [before_x, before_y] = self.drawn.players_before[index].1;
             let distance = (x - before_x).hypot(y - before_y);
             if distance - bound > worst.0 {
-                worst = (distance - bound, *id);
+                worst = (distance - bound, *id, [before_x, before_y], [*x, *y]);
             }
             let moved = play.top_speed * elapsed * 1.1;
             self.outcome.largest_jump = self.outcome.largest_jump.max(distance - moved);
         }
         if worst.0 > 0.0 && self.is_settled(now) {
-            let (beyond, id) = worst;
+            let (beyond, id, from, to) = worst;
             self.fail(
                 now,
-                format!("player {id} jumps {beyond:.2} units beyond the bound of {bound:.2}"),
+                format!(
+                    "player {id} jumps from {from:.2?} to {to:.2?}, {beyond:.2} units beyond the \
+                     bound of {bound:.2}"
+                ),
             );
         }
     }
@@ -401,6 +414,8 @@ impl Peer {
 
 /// What counts as another value: any change that is no rounding error.
 const VISIBLE: f64 = 1e-6;
+/// Frames after a player's return after which its place is confirmed on any line.
+const RETURNED_FRAMES: u32 = 40;
 /// Frames after which hardly anything is left of a correction: a third of a second.
 const CORRECTED_FRAMES: usize = 20;
 /// How long a player may take to get in, and to be in step again after an incident.
