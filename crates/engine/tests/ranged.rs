@@ -182,6 +182,75 @@ fn even_motion_is_nearly_free() {
 }
 
 #[test]
+fn what_lies_still_stays_whatever_is_gone_or_new_among_it() {
+    let place = |name| {
+        let (min, max) = (-16_383, 16_383);
+        field(name, NetFieldKind::Int { min, max })
+    };
+    let schema = schema_of(vec![EntityKind {
+        name: "dot".to_owned(),
+        fields: vec![place("x"), place("y")],
+    }]);
+    let state = |ids: &mut dyn Iterator<Item = u32>| {
+        let mut state = NetState::default();
+        for id in ids {
+            state.entities.push(Entity {
+                id,
+                kind: 0,
+                owner: None,
+                priority: 0.0,
+                first_column: state.columns.len() as u32,
+                column_count: 2,
+            });
+            let at = id as i32 * 20;
+            state.columns.extend([at, -at]);
+        }
+        state
+    };
+    let base = state(&mut (0..400).step_by(2));
+    // The same, with the columns in another order.
+    let mut turned = base.clone();
+    for entity in &mut turned.entities {
+        entity.first_column = 398 - entity.first_column;
+    }
+    for at in 0..200 {
+        let other = base.columns[398 - at * 2..][..2].to_vec();
+        turned.columns[at * 2..][..2].copy_from_slice(&other);
+    }
+    let mut sizes = Vec::new();
+    for (gone, new, changed) in [
+        (1_000, 1_000, 1_000),
+        (31, 1_000, 1_000),
+        (1_000, 33, 64),
+        (32, 63, 33),
+        (7, 5, 3),
+        (1, 2, 1_000),
+    ] {
+        let mut ids = (0..400_u32).filter(|id| {
+            let (at, kept) = (id / 2 + 1, id % 2 == 0);
+            (kept && at % gone != 0) || (!kept && at % new == 0)
+        });
+        let mut next = state(&mut ids);
+        for (n, x) in next.columns.iter_mut().step_by(2).enumerate() {
+            *x += i32::from(n % changed == changed - 1) * 50;
+        }
+        for base in [&base, &turned] {
+            for older in [None, Some(base)] {
+                sizes.push(check(
+                    &schema,
+                    &Delta {
+                        base,
+                        older,
+                        next: &next,
+                    },
+                ));
+            }
+        }
+    }
+    assert!(sizes[0] <= 3, "nothing changed, in {} bytes", sizes[0]);
+}
+
+#[test]
 fn bytes_behind_the_end_are_refused() {
     let schema = support_ranged::bodies();
     let mut random = Random(5);

@@ -304,13 +304,14 @@ fn code_column<C: BitCoder, P: Predict>(
         456 + (entity.motion * 4 + class) * 2 + usize::from(bv == 0),
         536 + (scale * 12 + bucket(away.unsigned_abs()).min(11)),
     ];
-    let slots: [usize; OPINIONS] = contexts.map(|context| context * NODES);
-    let set = (class * 2 + usize::from(bv == 0)) * NODES;
-    let mut bit =
-        |model: &mut P, node: usize, bit: bool| model.mixed(coder, &slots, node, set + node, bit);
+    let rows: [u16; OPINIONS] = contexts.map(|context| (context * NODES) as u16);
+    let mut bit = |model: &mut P, node: usize, bit: bool| model.mixed(coder, &rows, node, bit);
     // What an encoder is to write: the shorter way round.
     let target = want.map_or(0, |want| {
-        let way = (i64::from(want) - pred).rem_euclid(span);
+        let mut way = i64::from(want) - pred;
+        if way.abs() > span / 2 - 1 {
+            way = way.rem_euclid(span);
+        }
         if way > span / 2 { way - span } else { way }
     });
     let stopped = stops && bit(model, STOPPED, want == Some(base));
@@ -359,7 +360,10 @@ fn code_column<C: BitCoder, P: Predict>(
             value as i64
         }
     };
-    let value = i64::from(column.lo) + (pred + residual - i64::from(column.lo)).rem_euclid(span);
+    let mut value = pred + residual;
+    if !(i64::from(column.lo)..=i64::from(column.hi)).contains(&value) {
+        value = i64::from(column.lo) + (value - i64::from(column.lo)).rem_euclid(span);
+    }
     let value = value as i32;
     entity.note(history, at, residual);
     entity.changed = entity.changed << 1 | usize::from(value != base);
@@ -405,10 +409,10 @@ const DOWN: usize = UP + 14;
 const _: () = assert!(DOWN + LIKELY <= NODES);
 /// Exponents that a residual is expected to have.
 const LIKELY: usize = 10;
-const SECOND: usize = 656 * NODES;
+const SECOND: usize = 0;
 const TOP: usize = SECOND + 128;
 const QUAT: usize = TOP + 4 * 16 * 16;
 /// Slots of this module.
 pub(super) const SLOTS: usize = QUAT + 16 * 6 * 2 * 4;
-/// Weight sets of this module.
-pub(super) const SETS: usize = 8 * NODES;
+/// Opinions of this module.
+pub(super) const MIXED: usize = 656 * NODES;

@@ -1,19 +1,18 @@
-//! What a packet's bits are predicted from: counters in contexts, and the weights that blend them.
+//! What a packet's bits are predicted from: log-odds in contexts that add up, and counters.
 //!
 //! All of it starts from the prior in every packet, and adapts within it.
 
 use crate::range_coder::BitCoder;
-use crate::range_coder::mixing::{squash, stretch};
+use crate::range_coder::mixing::{STRETCH_UNIT, squash};
 
 /// Predicts bits and learns from them.
 pub(super) trait Predict {
-    /// Codes a bit that each of `slots`, moved on by `node`, has an opinion of; `set` says which weights blend them.
+    /// Codes a bit that each of `rows`, moved on by `node`, has an opinion of.
     fn mixed(
         &mut self,
         coder: &mut impl BitCoder,
-        slots: &[usize; OPINIONS],
+        rows: &[u16; OPINIONS],
         node: usize,
-        set: usize,
         bit: bool,
     ) -> bool;
 
@@ -22,16 +21,17 @@ pub(super) trait Predict {
 }
 
 /// The state of all contexts within a packet.
+///
+/// A bit that is mixed is as likely as the sum of its opinions, which are log-odds, says. All of
+/// them then move the same way, by how wrong the sum was: a logistic regression that goes on
+/// learning. Since the prior was learned as one, no opinion needs a weight.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
-    pub(super) slots: Box<[Slot; SLOTS]>,
-    pub(super) weights: Box<[Weights; SETS]>,
+    opinions: Box<[i16; ROOM]>,
+    slots: Box<[Slot; SLOTS]>,
+    prior_opinions: Box<[i16; ROOM]>,
     prior_slots: Box<[Slot; SLOTS]>,
-    prior_weights: Box<[Weights; SETS]>,
 }
-
-/// How much each opinion counts, in 1/2^[`WEIGHT_BITS`].
-pub(super) type Weights = [i16; OPINIONS];
 
 impl Model {
     /// A model that starts from what was learned from recordings.
@@ -39,50 +39,45 @@ impl Model {
         Self::from_prior(PRIOR)
     }
 
-    /// A model that knows nothing.
-    pub(super) fn untrained() -> Self {
-        let unknown = prior_bytes(&[(1 << 15, 0); SLOTS], &[[FIRST_WEIGHT; OPINIONS]; SETS]);
-        Self::from_prior(&unknown)
-    }
-
     /// A model that starts from what [`prior_bytes`] wrote; what is missing is as nothing known.
     pub(super) fn from_prior(bytes: &[u8]) -> Self {
+        let mut opinions = Box::new([0; ROOM]);
         let mut slots = Box::new([Slot::new(1 << 15, 0); SLOTS]);
-        let mut weights = Box::new([[FIRST_WEIGHT; OPINIONS]; SETS]);
         let mut words = bytes
             .chunks_exact(2)
             .map(|word| u16::from_le_bytes([word[0], word[1]]));
-        for (slot, word) in slots.iter_mut().zip(&mut words) {
+        for (opinion, word) in opinions[..MIXED].iter_mut().zip(&mut words) {
+            *opinion = word as i16;
+        }
+        for (slot, word) in slots.iter_mut().zip(words) {
             let confidence = CONFIDENCES[usize::from(word % CONFIDENCES.len() as u16)];
             // The middle of what the rounding left open.
             *slot = Slot::new(word & P_MASK | 8, confidence);
         }
-        for (weight, word) in weights.iter_mut().flatten().zip(words) {
-            *weight = word as i16;
-        }
         Self {
+            prior_opinions: opinions.clone(),
             prior_slots: slots.clone(),
-            prior_weights: weights.clone(),
+            opinions,
             slots,
-            weights,
         }
     }
 
     /// Forgets everything but the prior.
     pub(super) fn restart(&mut self) {
+        self.opinions[..MIXED].copy_from_slice(&self.prior_opinions[..MIXED]);
         self.slots.copy_from_slice(&self.prior_slots[..]);
-        self.weights.copy_from_slice(&self.prior_weights[..]);
     }
 }
 
-/// A prior as bytes: for each slot a 16-bit word, little-endian, of which the lowest four bits are
-/// the index of its confidence and the others the upper bits of its probability; then the weights.
-pub(super) fn prior_bytes(starts: &[(u16, usize)], weights: &[Weights]) -> Vec<u8> {
+/// A prior as bytes: 16-bit words, little-endian. First the opinions; then for each slot a word of
+/// which the lowest four bits are the index of its confidence and the others the upper bits of its
+/// probability.
+pub(super) fn prior_bytes(opinions: &[i16], starts: &[(u16, usize)]) -> Vec<u8> {
+    let opinions = opinions.iter().map(|opinion| *opinion as u16);
     let starts = starts
         .iter()
         .map(|(p, confidence)| p & P_MASK | *confidence as u16);
-    let weights = weights.iter().flatten().map(|weight| *weight as u16);
-    starts.chain(weights).flat_map(u16::to_le_bytes).collect()
+    opinions.chain(starts).flat_map(u16::to_le_bytes).collect()
 }
 
 /// A probability that a bit is set, and how well it is known.
@@ -119,34 +114,31 @@ fn high(a: u16, b: u16) -> u16 {
 }
 
 impl Predict for Model {
+    // A call would cost a third of it.
+    #[allow(
+        clippy::inline_always,
+        reason = "most of a packet's time is spent here"
+    )]
+    #[inline(always)]
     fn mixed(
         &mut self,
         coder: &mut impl BitCoder,
-        slots: &[usize; OPINIONS],
+        rows: &[u16; OPINIONS],
         node: usize,
-        set: usize,
         bit: bool,
     ) -> bool {
-        let weights = &mut self.weights[set];
-        let (mut lanes, mut sum) = (Lanes::default(), 0);
-        for (n, slot) in slots.iter().enumerate() {
-            let slot = self.slots[slot + node];
-            lanes.p[n] = slot.p;
-            lanes.rate[n] = slot.rate;
-            let opinion = stretch(u32::from(slot.p));
-            lanes.opinions[n] = opinion as i16;
-            sum += i32::from(weights[n]) * opinion;
+        let mut sum = 0;
+        for row in rows {
+            sum += i32::from(self.opinions[(usize::from(*row) + node) % ROOM]);
         }
-        let blend = squash(sum >> WEIGHT_BITS);
-        let bit = coder.code(bit, blend);
-        let error = ((i32::from(bit) << 16) - blend as i32) >> LEARN_SHIFT;
-        train(weights, &lanes.opinions, error as i16);
-        adapt(&mut lanes, u16::from(bit).wrapping_neg());
-        for (n, slot) in slots.iter().enumerate() {
-            self.slots[slot + node] = Slot {
-                p: lanes.p[n],
-                rate: lanes.rate[n],
-            };
+        let p = squash(sum >> SUM_SHIFT);
+        let bit = coder.code(bit, p);
+        let wrong = (i32::from(bit) << 16) - p as i32;
+        let step = ((wrong * RATE) >> 16) as i16;
+        for row in rows {
+            let opinion = &mut self.opinions[(usize::from(*row) + node) % ROOM];
+            // Only a forged packet gets it to wrap, and then on both sides alike.
+            *opinion = opinion.wrapping_add(step);
         }
         bit
     }
@@ -160,54 +152,27 @@ impl Predict for Model {
     }
 }
 
-/// The opinions of one bit side by side. The functions below are kept whole, so that each becomes a
-/// few vector instructions.
-#[derive(Default)]
-#[repr(align(16))]
-struct Lanes {
-    p: [u16; OPINIONS],
-    rate: [u16; OPINIONS],
-    opinions: [i16; OPINIONS],
-}
-
-#[inline(never)]
-fn train(weights: &mut [i16; OPINIONS], opinions: &[i16; OPINIONS], error: i16) {
-    for n in 0..OPINIONS {
-        let step = ((i32::from(opinions[n]) * i32::from(error)) >> 16) as i16;
-        weights[n] = weights[n].saturating_add(step);
-    }
-}
-
-#[inline(never)]
-fn adapt(lanes: &mut Lanes, mask: u16) {
-    for n in 0..OPINIONS {
-        let away = lanes.p[n] ^ mask;
-        lanes.p[n] = (away - high(away, lanes.rate[n])) ^ mask;
-        let rate = lanes.rate[n] - high(lanes.rate[n], lanes.rate[n]);
-        lanes.rate[n] = rate.max(LEAST_RATE);
-    }
-}
-
-/// How many slots have an opinion of each bit.
+/// How many rows have an opinion of each bit.
 pub(super) const OPINIONS: usize = 8;
-/// Bits of a weight behind the point.
-pub(super) const WEIGHT_BITS: u32 = 12;
-/// How fast weights move within a packet.
-const LEARN_SHIFT: u32 = 3;
+/// Log-odds of 1 in an opinion.
+pub(super) const UNIT: i32 = STRETCH_UNIT << SUM_SHIFT;
+const SUM_SHIFT: u32 = 3;
+/// How far an opinion moves after a bit that was taken for impossible, in 1/[`UNIT`].
+pub(super) const RATE: i32 = 100;
 /// A counter forgets what is more than this many bits back.
 const LEAST_RATE: u16 = 65_535 / 256;
-/// Each opinion's weight before anything is known, in the model's units: together a little more
-/// than one, since opinions that agree are surer than each.
-const FIRST_WEIGHT: i16 = (1 << WEIGHT_BITS) / 5;
 /// The confidences that a prior can have, in bits that it rests on.
 pub(super) const CONFIDENCES: [u16; 16] =
     [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 160, 255];
 /// The bits of a probability that a prior keeps.
 const P_MASK: u16 = 0xfff0;
+/// Opinions of the whole model.
+pub(super) const MIXED: usize = super::walk::MIXED;
 /// Slots of the whole model.
 pub(super) const SLOTS: usize = super::walk::SLOTS;
-/// Weight sets of the whole model.
-pub(super) const SETS: usize = super::walk::SETS;
+/// Room for all opinions, a power of two so that no index needs a check.
+const ROOM: usize = 1 << 15;
+const _: () = assert!(MIXED <= ROOM);
 
 /// What `peer-snapshots train` made of recorded scenes.
 static PRIOR: &[u8] = include_bytes!("prior.bin");

@@ -2,10 +2,13 @@
 //! `benches/peers/snapshots` has the command that trains it.
 //!
 //! Each counter's starting point is its mean over the recordings, with the confidence that would
-//! have cost least; the weights are what they came to at the end.
+//! have cost least. Opinions descend the gradient of what the packets cost, each packet adapting
+//! from where they are (Duchi, Hazan, Singer, "Adaptive Subgradient Methods", 2011).
 
 use super::RangedCodec;
-use super::model::{CONFIDENCES, Model, OPINIONS, Predict, SLOTS, Slot, prior_bytes};
+use super::model::{
+    CONFIDENCES, MIXED, Model, OPINIONS, Predict, RATE, SLOTS, Slot, UNIT, prior_bytes,
+};
 use super::walk::Walk;
 use crate::range_coder::{BitCoder, Encoder};
 use crate::schema::Schema;
@@ -22,9 +25,9 @@ pub struct Training {
 }
 
 impl Training {
-    /// How often all deltas are to be learned from, each time in the same order: for the means, for
-    /// the confidence in them, and for the weights.
-    pub const PASSES: u32 = 3;
+    /// How often all deltas are to be learned from, each time in the same order. The first is
+    /// for the counters' means, the second for the confidence in them, all are for the opinions.
+    pub const PASSES: u32 = 8;
 
     /// Nothing learned yet.
     pub fn new() -> Self {
@@ -64,7 +67,14 @@ impl Training {
     /// What was learned, in the form in which the crate keeps it.
     pub fn prior(&self) -> Vec<u8> {
         let starts: Vec<(u16, usize)> = self.trainer.slots.iter().map(Trained::start).collect();
-        prior_bytes(&starts, &self.trainer.model.weights[..])
+        let unit = f64::from(UNIT);
+        let opinions: Vec<i16> = self
+            .trainer
+            .opinions
+            .iter()
+            .map(|opinion| (opinion.start * unit).round() as i16)
+            .collect();
+        prior_bytes(&opinions, &starts)
     }
 
     /// A codec that starts from what was learned rather than from the crate's own prior; others
@@ -86,12 +96,23 @@ impl Default for Training {
 
 #[derive(Debug)]
 struct Trainer {
+    opinions: Vec<Opinion>,
     slots: Vec<Trained>,
-    /// The weights are carried from packet to packet here, the slots start from what was learned.
-    model: Model,
+    /// Opinions that the packet used.
+    adapted: Vec<usize>,
     /// Slots that the packet used.
     touched: Vec<usize>,
     pass: u32,
+}
+
+/// What is known of one opinion, as log-odds.
+#[derive(Clone, Debug, Default)]
+struct Opinion {
+    start: f64,
+    /// How far it moved within the packet.
+    adapted: f64,
+    /// The sum of its gradients' squares.
+    squares: f64,
 }
 
 /// What is known of one slot.
@@ -116,28 +137,30 @@ impl Trainer {
             touched: false,
         };
         Self {
+            opinions: vec![Opinion::default(); MIXED],
             slots: vec![trained; SLOTS],
-            model: Model::untrained(),
+            adapted: Vec::new(),
             touched: Vec::new(),
             pass: 0,
         }
     }
 
     fn packet_ends(&mut self) {
+        for index in self.adapted.drain(..) {
+            self.opinions[index].adapted = 0.0;
+        }
         for index in self.touched.drain(..) {
             let trained = &mut self.slots[index];
             trained.touched = false;
             trained.restart();
-            self.model.slots[index] = trained.slot();
         }
     }
 
     fn pass_ends(&mut self) {
         self.packet_ends();
         self.pass += 1;
-        for (trained, slot) in self.slots.iter_mut().zip(self.model.slots.iter_mut()) {
+        for trained in &mut self.slots {
             trained.restart();
-            *slot = trained.slot();
         }
     }
 
@@ -170,11 +193,6 @@ impl Trained {
         ((mean * 65_536.0).clamp(16.0, 65_519.0) as u16, best)
     }
 
-    fn slot(&self) -> Slot {
-        let (p, confidence) = self.start();
-        Slot::new(p, CONFIDENCES[confidence])
-    }
-
     fn restart(&mut self) {
         let (p, _) = self.start();
         self.live = CONFIDENCES.map(|bits| Slot::new(p, bits));
@@ -184,26 +202,33 @@ impl Trained {
 impl Predict for Trainer {
     fn mixed(
         &mut self,
-        coder: &mut impl BitCoder,
-        slots: &[usize; OPINIONS],
+        _coder: &mut impl BitCoder,
+        rows: &[u16; OPINIONS],
         node: usize,
-        set: usize,
         bit: bool,
     ) -> bool {
-        for slot in slots {
-            self.learn(slot + node, bit);
+        let places = rows.map(|row| usize::from(row) + node);
+        let sum: f64 = places
+            .iter()
+            .map(|place| self.opinions[*place].start + self.opinions[*place].adapted)
+            .sum();
+        let wrong = f64::from(u8::from(bit)) - 1.0 / (1.0 + (-sum).exp());
+        let pace = PACE / f64::from(self.pass + 1);
+        for place in places {
+            let opinion = &mut self.opinions[place];
+            opinion.squares += wrong * wrong;
+            opinion.start += pace * wrong / (1.0 + opinion.squares).sqrt();
+            opinion.adapted += wrong * f64::from(RATE) / f64::from(UNIT);
         }
-        if self.pass == 2 {
-            self.model.mixed(coder, slots, node, set, bit);
-        }
+        self.adapted.extend(places);
         bit
     }
 
-    fn direct(&mut self, coder: &mut impl BitCoder, slot: usize, bit: bool) -> bool {
+    fn direct(&mut self, _coder: &mut impl BitCoder, slot: usize, bit: bool) -> bool {
         self.learn(slot, bit);
-        if self.pass == 2 {
-            self.model.direct(coder, slot, bit);
-        }
         bit
     }
 }
+
+/// How far opinions move in the first pass; later ones are slower.
+const PACE: f64 = 0.2;

@@ -15,6 +15,10 @@ pub(super) struct Walk {
     /// Indices into the base.
     removed: Vec<u32>,
     added: Vec<Added>,
+    /// Which entities of the base are to change; only an encoder knows.
+    changed: Vec<bool>,
+    /// Which cell of the grid each entity of the base lies still in.
+    still: Vec<u16>,
     /// How far each entity of the base moved, as a bucket.
     moves: Vec<u8>,
     near: Near,
@@ -41,17 +45,25 @@ impl Walk {
         let Delta { base, older, next } = *delta;
         self.prepare_to_read(schema, base, older)?;
         check(schema, next, Depth::Values)?;
+        self.changed.clear();
         let mut ahead = next.entities.iter().peekable();
         for (index, entity) in base.entities.iter().enumerate() {
             while let Some(new) = ahead.next_if(|new| new.id < entity.id) {
                 self.added.push(Added::from(new));
             }
             match ahead.next_if(|new| new.id == entity.id) {
-                None => self.removed.push(index as u32),
+                None => {
+                    self.removed.push(index as u32);
+                    self.changed.push(true);
+                }
                 Some(new) if (new.kind, new.owner) != (entity.kind, entity.owner) => {
                     self.added.push(Added::from(new));
+                    self.changed.push(true);
                 }
-                Some(_) => {}
+                Some(new) => {
+                    let same = same(base.columns_of(entity), next.columns_of(new));
+                    self.changed.push(!same);
+                }
             }
         }
         self.added.extend(ahead.map(Added::from));
@@ -106,8 +118,38 @@ impl Walk {
         let mut wanted = next.map(|next| next.entities.iter());
         let mut olds = older.map_or(&[][..], |older| &older.entities);
         let mut last_of_kind: [u32; 64] = [u32::MAX; 64];
-        let mut index = 0;
+        let (mut index, mut run_end) = (0, 0);
         loop {
+            if index >= run_end && flags.before & 1 == 0 {
+                let gone = removed.peek().map_or(usize::MAX, |gone| **gone as usize);
+                let new = added.peek().map_or(u32::MAX, |new| new.id);
+                let end = self.run_end(base, index, gone, new);
+                if end > index {
+                    let run = index..end;
+                    let quiet = next.is_some() && !self.changed[run.clone()].contains(&true);
+                    let slot = RUNS + run.len().ilog2() as usize * 10 + flags.since_bucket();
+                    if model.direct(coder, slot, quiet) {
+                        if out.entities.len() + run.len() > MAX_ENTITIES {
+                            return Err(SnapshotError::TooManyEntities {
+                                limit: MAX_ENTITIES,
+                            });
+                        }
+                        if let Some(wanted) = &mut wanted {
+                            wanted.nth(run.len() - 1);
+                        }
+                        let entities = &base.entities[run.clone()];
+                        for (n, entity) in entities.iter().enumerate() {
+                            let last = &mut last_of_kind[usize::from(entity.kind) % 64];
+                            *last = (out.entities.len() + n) as u32;
+                        }
+                        copy(base, entities, out);
+                        flags.still(run.len());
+                        index = end;
+                        continue;
+                    }
+                    run_end = end;
+                }
+            }
             let kept = base.entities.get(index);
             let new = added.peek().copied();
             // The next by id, of either list.
@@ -184,7 +226,7 @@ impl Walk {
             let changed = if new.is_some() {
                 true
             } else {
-                let changed = want.is_some_and(|want| want != before);
+                let changed = next.is_some() && self.changed[index - 1];
                 let density = self.near.around(cell);
                 let held = plan.held(before);
                 flags.code(
@@ -295,34 +337,94 @@ impl Walk {
         Ok(())
     }
 
+    /// Where the run of entities ends that lie still among others that do, from `index` on, before
+    /// the next that is gone and the next that is new.
+    fn run_end(&self, base: &NetState, index: usize, gone: usize, new: u32) -> usize {
+        let end = gone.min(index + RUN).min(self.still.len());
+        let Some(cells) = self.still.get(index..end) else {
+            return index;
+        };
+        let quiet = |(cell, entity): &(&u16, &Entity)| {
+            self.near.counts[usize::from(**cell)] == 0 && entity.id < new
+        };
+        index
+            + cells
+                .iter()
+                .zip(&base.entities[index..])
+                .take_while(quiet)
+                .count()
+    }
+
     /// Finds which entities of the base move, and where.
     fn find_movers(&mut self, schema: &Schema, base: &NetState, older: Option<&NetState>) {
         self.plans.clear();
         self.plans.extend(schema.kinds().iter().map(Plan::new));
         self.near.clear();
         self.moves.clear();
+        self.still.clear();
         let mut olds = older.map_or(&[][..], |older| &older.entities);
         for entity in &base.entities {
             while olds.first().is_some_and(|old| old.id < entity.id) {
                 olds = &olds[1..];
             }
-            let (now, then) = match (older, olds.first()) {
+            let now = base.columns_of(entity);
+            let then = match (older, olds.first()) {
                 (Some(older), Some(old)) if old.id == entity.id && old.kind == entity.kind => {
-                    (base.columns_of(entity), older.columns_of(old))
+                    older.columns_of(old)
                 }
-                _ => (&[][..], &[][..]),
+                _ => now,
             };
-            let moved = if now == then {
-                0
-            } else {
-                if let Some(plan) = self.plans.get(usize::from(entity.kind)) {
-                    self.near.mark(plan.cell(now));
+            let (mut moved, mut still) = (0, LOUD);
+            if let Some(plan) = self.plans.get(usize::from(entity.kind)) {
+                let cell = plan.cell(now);
+                if !same(now, then) {
+                    self.near.mark(cell);
+                    moved = columns::motion(now, then) as u8;
+                    if let Some(before) = self.still.last_mut() {
+                        *before = LOUD;
+                    }
+                } else if plan.held(now) == 0 {
+                    still = cell.map_or(QUIET_CELL, |cell| cell as u16);
                 }
-                columns::motion(now, then) as u8
-            };
+            }
             self.moves.push(moved);
+            self.still.push(still);
         }
     }
+}
+
+/// Appends entities of a state as they are.
+fn copy(state: &NetState, entities: &[Entity], out: &mut NetState) {
+    let Some(first) = entities.first() else {
+        return;
+    };
+    let (from, to) = (first.first_column, out.columns.len() as u32);
+    let (mut end, mut in_order) = (from, true);
+    out.entities.extend(entities.iter().map(|entity| {
+        in_order &= entity.first_column == end;
+        let first_column = to + (end - from);
+        end += u32::from(entity.column_count);
+        Entity {
+            priority: 0.0,
+            first_column,
+            ..*entity
+        }
+    }));
+    match state.columns.get(from as usize..end as usize) {
+        Some(columns) if in_order => out.columns.extend_from_slice(columns),
+        _ => {
+            for entity in entities {
+                out.columns.extend_from_slice(state.columns_of(entity));
+            }
+        }
+    }
+}
+
+/// Whether two entities have the same columns. They are few: a call to compare them would take
+/// longer than to compare them.
+#[inline]
+fn same(a: &[i32], b: &[i32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |apart, (a, b)| apart | (a ^ b)) == 0
 }
 
 impl From<&Entity> for Added {
@@ -389,7 +491,7 @@ fn pace(base: &NetState, older: &NetState, next: &NetState) -> u32 {
             continue;
         }
         let (now, then) = (base.columns_of(entity), older.columns_of(old));
-        if now == then {
+        if same(now, then) {
             continue;
         }
         for ((now, then), later) in now.iter().zip(then).zip(next.columns_of(new)) {
@@ -468,7 +570,7 @@ impl Plan {
 
     fn cell(&self, values: &[i32]) -> Option<usize> {
         let [x, y] = self.place?.map(|(at, lo, shift)| {
-            let from = (i64::from(values[at]) - i64::from(lo)).max(0) as u64;
+            let from = values[at].wrapping_sub(lo) as u32;
             ((from >> shift) as usize).min(GRID - 1) + 1
         });
         Some(y * (GRID + 2) + x)
@@ -486,6 +588,16 @@ struct Flags {
 impl Flags {
     fn skip(&mut self) {
         self.before <<= 1;
+    }
+
+    /// Notes that `count` entities in a row did not change.
+    fn still(&mut self, count: usize) {
+        self.before = self.before.checked_shl(count as u32).unwrap_or(0);
+        self.since += count as u64;
+    }
+
+    fn since_bucket(&self) -> usize {
+        columns::bucket(self.since).min(9)
     }
 
     #[allow(
@@ -516,7 +628,7 @@ impl Flags {
             let slot = QUIET + (self.before >> 1 & 1) * 4 + some(after) * 2 + some(last);
             model.direct(coder, slot, changed)
         } else {
-            let since = columns::bucket(self.since).min(9);
+            let since = self.since_bucket();
             let pace = columns::bucket(quarters as u64).min(7);
             let contexts = [
                 own.min(7) * 4 + held,
@@ -530,8 +642,8 @@ impl Flags {
                 360 + (density.min(7) * 2 + some(own)) * 2 + (self.before & 1),
                 392 + (pace * 4 + own.min(3)) * 4 + density.min(3),
             ];
-            let slots: [usize; OPINIONS] = contexts.map(|context| FLAGS + context);
-            model.mixed(coder, &slots, 0, FLAG_SET + some(own), changed)
+            let rows: [u16; OPINIONS] = contexts.map(|context| context as u16);
+            model.mixed(coder, &rows, FLAGS, changed)
         };
         self.before = self.before << 1 | usize::from(changed);
         self.since = if changed { 0 } else { self.since + 1 };
@@ -543,24 +655,33 @@ impl Flags {
 #[derive(Clone, Debug)]
 struct Near {
     /// How many there are around.
-    counts: Vec<u8>,
+    counts: Box<[u8; CELLS]>,
     /// Where the last entities were that were coded, and the number of each, from one.
-    coded: [([i32; 2], usize); NEIGHBOURS],
+    x: [i32; NEIGHBOURS],
+    y: [i32; NEIGHBOURS],
+    count: [u32; NEIGHBOURS],
 }
 
 impl Default for Near {
     fn default() -> Self {
-        Self {
-            counts: vec![0; (GRID + 2) * (GRID + 2)],
-            coded: [([i32::MAX; 2], 0); NEIGHBOURS],
-        }
+        let mut near = Self {
+            counts: Box::new([0; CELLS]),
+            x: [0; NEIGHBOURS],
+            y: [0; NEIGHBOURS],
+            count: [0; NEIGHBOURS],
+        };
+        near.clear();
+        near
     }
 }
 
 impl Near {
     fn clear(&mut self) {
         self.counts.fill(0);
-        self.coded.fill(([i32::MAX; 2], 0));
+        self.counts[usize::from(LOUD)] = 1;
+        self.x.fill(i32::MAX);
+        self.y.fill(i32::MAX);
+        self.count.fill(0);
     }
 
     fn mark(&mut self, cell: Option<usize>) {
@@ -574,7 +695,9 @@ impl Near {
 
     /// Notes where the entity was that was coded as the `count`-th.
     fn coded(&mut self, at: Option<[i32; 2]>, count: usize) {
-        self.coded[count % NEIGHBOURS] = (at.unwrap_or([i32::MAX; 2]), count);
+        let place = count % NEIGHBOURS;
+        [self.x[place], self.y[place]] = at.unwrap_or([i32::MAX; 2]);
+        self.count[place] = count as u32;
     }
 
     /// A bucket of how many were marked around.
@@ -585,19 +708,26 @@ impl Near {
     /// The nearest of the last that were coded, by its place in the history.
     fn last(&self, at: Option<[i32; 2]>) -> Option<usize> {
         let [x, y] = at?;
-        let (mut least, mut nearest) = (u64::MAX, 0);
-        for ([other_x, other_y], count) in &self.coded {
-            let distance = u64::from(x.abs_diff(*other_x)) + u64::from(y.abs_diff(*other_y));
-            if distance < least {
-                (least, nearest) = (distance, *count);
-            }
+        // Quarters, so that no sum is too large.
+        let mut distances = [0_i32; NEIGHBOURS];
+        for ((distance, x_of), y_of) in distances.iter_mut().zip(&self.x).zip(&self.y) {
+            *distance = ((x.abs_diff(*x_of) >> 2) + (y.abs_diff(*y_of) >> 2)) as i32;
         }
-        nearest.checked_sub(1)
+        let least = distances.iter().fold(i32::MAX, |a, b| a.min(*b));
+        let place = distances.iter().position(|distance| *distance == least)?;
+        self.count[place].checked_sub(1).map(|last| last as usize)
     }
 }
 
 /// How many entities back the nearest one is looked for.
 const NEIGHBOURS: usize = 48;
+/// The most entities that one bit says to lie still.
+const RUN: usize = 32;
+/// Cells in all, with a margin around, and two that are at no place: one where all is quiet, and
+/// one for entities that move themselves.
+const CELLS: usize = (GRID + 2) * (GRID + 2) + 2;
+const QUIET_CELL: u16 = CELLS as u16 - 2;
+const LOUD: u16 = CELLS as u16 - 1;
 /// Cells along each side of the grid.
 const GRID: usize = 1 << GRID_BITS;
 const GRID_BITS: u32 = 6;
@@ -606,12 +736,12 @@ const WIDE_BITS: u32 = 10;
 /// Bits of the pace: up to 64 times as long from the base to the next as from the older to it.
 const QUARTER_BITS: u32 = 8;
 
-const FLAGS: usize = columns::SLOTS;
-const QUIET: usize = FLAGS + 520;
+const FLAGS: usize = columns::MIXED;
+/// Opinions of the whole model.
+pub(super) const MIXED: usize = FLAGS + 520;
+const QUIET: usize = columns::SLOTS;
 const OWNED: usize = QUIET + 8;
-const NUMBERS: usize = OWNED + 1;
+const RUNS: usize = OWNED + 1;
+const NUMBERS: usize = RUNS + (RUN.ilog2() as usize + 1) * 10;
 /// Slots of the whole model.
 pub(super) const SLOTS: usize = NUMBERS + 4 * 64 + 8;
-const FLAG_SET: usize = columns::SETS;
-/// Weight sets of the whole model.
-pub(super) const SETS: usize = FLAG_SET + 2;
