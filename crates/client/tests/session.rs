@@ -240,6 +240,24 @@ fn a_lower_epoch_is_stale_and_a_higher_one_starts_over() {
 }
 
 #[test]
+fn a_welcome_to_a_slot_that_the_match_lacks_is_refused() {
+    let mut bench = Bench::new();
+    for (slot, malformed) in [(2, 1), (63, 2), (64, 3), (300, 4), (u32::MAX, 5)] {
+        let wrong = wire::Welcome {
+            slot: Some(slot),
+            ..welcome()
+        };
+        bench.event(1, 1, Body::Welcome(wrong));
+        assert_eq!(bench.client.stats().counters.malformed, malformed);
+    }
+    assert!(bench.events().is_empty() && bench.client.slot().is_none());
+    bench.timeout();
+    assert_eq!(bench.hellos(), 1, "a right one is still wanted");
+    bench.event(1, 1, Body::Welcome(welcome()));
+    assert_eq!(bench.client.slot(), Some(0));
+}
+
+#[test]
 fn a_gap_in_the_sequence_asks_again_and_nothing_is_told_twice() {
     let mut bench = Bench::new();
     bench.event(1, 3, Body::Welcome(welcome()));

@@ -111,7 +111,7 @@ pub struct RollbackCounters {
 
 impl Session {
     /// A match of `slots` slots (at most 255) at tick 0, seen by the player in slot `local` (a
-    /// spectator has none), with inputs of `input_len` bytes. At most `max_prediction` ticks are
+    /// spectator has none, and a slot that the match lacks is none), with inputs of `input_len` bytes. At most `max_prediction` ticks are
     /// stepped beyond the newest confirmed one (clamped to 1..=[`MAX_PREDICTION`]).
     pub fn new(slots: u8, local: Option<Slot>, input_len: usize, max_prediction: u32) -> Self {
         let max_prediction = max_prediction.clamp(1, MAX_PREDICTION);
@@ -119,7 +119,7 @@ impl Session {
         ring.resize_with(RING, Entry::default);
         Self {
             slots: slots.into(),
-            local,
+            local: local.filter(|slot| *slot < slots),
             max_prediction,
             save_every: 1,
             ring,

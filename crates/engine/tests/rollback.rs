@@ -419,6 +419,23 @@ fn own_inputs_are_taken_once_and_corrected_when_they_come_late() {
 }
 
 #[test]
+fn a_local_slot_that_the_match_lacks_is_a_spectators() {
+    for local in [2, 3, Slot::MAX] {
+        let mut session = Session::new(2, Some(local), 1, 24);
+        assert!(!session.handle_input(1, &[1]));
+        session.advance(5);
+        let mut stepped = 0;
+        while let Some(request) = session.poll_request() {
+            if let Request::Advance { log, .. } = request {
+                assert_eq!(log.inputs.len(), 2);
+                stepped += 1;
+            }
+        }
+        assert_eq!(stepped, 5);
+    }
+}
+
+#[test]
 fn the_games_verdict_makes_the_better_guess() {
     let mut server = Pipeline::new(Pushers::new(), config(1), SEED)
         .unwrap()

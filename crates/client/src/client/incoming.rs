@@ -178,7 +178,15 @@ impl<S: Simulation> Client<S> {
     }
 
     /// Takes what the authority says of the match; whether it could be read.
-    fn handle_welcome(&mut self, welcome: wire::Welcome) -> bool {
+    fn handle_welcome(&mut self, mut welcome: wire::Welcome) -> bool {
+        let players = std::mem::take(&mut welcome.players).into_iter();
+        let players: Vec<Player> = players.filter_map(Player::from_wire).collect();
+        // Everything that is kept by slot goes by the players that the match was formed with.
+        let listed = |slot| players.iter().any(|player| u32::from(player.slot) == slot);
+        if welcome.slot.is_some_and(|slot| !listed(slot)) {
+            self.stats.counters.malformed += 1;
+            return false;
+        }
         let module_changed = self.session.module.sha256 != welcome.module_sha256;
         let match_changed = self.session.match_id != welcome.match_id;
         if module_changed || match_changed || self.game.is_none() {
@@ -228,7 +236,7 @@ impl<S: Simulation> Client<S> {
         session.options = welcome.options;
         session.set_slot(welcome.slot);
         session.phase = phase;
-        session.set_players(welcome.players);
+        session.set_players(players);
         session.wants_welcome = false;
         session.welcomed = true;
         let same = !module_changed

@@ -5,7 +5,6 @@ use std::time::Duration;
 use gs_engine::manifest::MAX_SLOTS;
 use gs_engine::simulation::MatchConfig;
 use gs_engine::{AuthorityMode, Slot, Tick};
-use gs_protocol::wire;
 
 use crate::config::ModuleId;
 use crate::event::{MatchEnd, Phase, Player, slot_from_wire};
@@ -111,9 +110,9 @@ impl Session {
         }
     }
 
-    pub(super) fn set_players(&mut self, players: Vec<wire::Player>) {
+    pub(super) fn set_players(&mut self, players: Vec<Player>) {
         self.players.clear();
-        for player in players.into_iter().filter_map(Player::from_wire) {
+        for player in players {
             self.set_player(player);
         }
     }
