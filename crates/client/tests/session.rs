@@ -594,6 +594,45 @@ fn in_observer_players_share_and_report() {
     );
 }
 
+fn observed() -> wire::Welcome {
+    wire::Welcome {
+        mode: wire::AuthorityMode::Observer.into(),
+        ..welcome()
+    }
+}
+
+#[test]
+fn in_observer_a_player_who_reloads_is_not_frozen() {
+    let mut bench = Bench::new();
+    bench.event(1, 1, Body::Welcome(observed()));
+    let share = |bench: &mut Bench, ms: u64, tick| {
+        let state = wire::PlayerState {
+            version: VERSION,
+            tick,
+            data: vec![1],
+        };
+        bench.at(ms);
+        bench.events();
+        bench.packet("p1", topic::STATE, &state.encode_to_vec());
+        let peer = |event: &Event| matches!(event, Event::Peer { .. });
+        bench.events().iter().any(peer)
+    };
+    // It shares twice a tick, so it is far ahead of the clock.
+    assert!(share(&mut bench, 1_000, 50_000));
+    assert!(!share(&mut bench, 1_010, 49_999), "overtaken");
+    let back = wire::PlayerChanged {
+        player: Some(player(1, wire::Presence::Present)),
+    };
+    bench.event(1, 2, Body::Player(back));
+    assert!(share(&mut bench, 1_020, 60));
+    assert!(!share(&mut bench, 1_030, 59), "overtaken");
+    // Where the authority did not notice that it was away.
+    assert!(!share(&mut bench, 1_900, 3));
+    assert!(share(&mut bench, 2_020, 4));
+    assert!(share(&mut bench, 2_021, 5));
+    assert!(!share(&mut bench, 2_022, 4), "overtaken");
+}
+
 #[test]
 fn chat_is_cut_between_characters() {
     let mut bench = Bench::new();

@@ -10,12 +10,12 @@ use gs_protocol::{
     decode_state_update, limits,
 };
 
-use super::session::Epoch;
+use super::session::{Epoch, Peer};
 use super::{
     Client, Event, Follow, Game, Layout, Line, MAX_FIRST_ROUND_TRIP, MatchEnd, ModuleError, Phase,
     Player, SILENCE, Validated, manifest_json,
 };
-use crate::event::{ChatLine, slot_from_wire};
+use crate::event::{ChatLine, Presence, slot_from_wire};
 
 impl<S: Simulation> Client<S> {
     pub(super) fn handle_state(&mut self, payload: &[u8], now: Duration) {
@@ -134,6 +134,10 @@ impl<S: Simulation> Client<S> {
             server_event::Body::Player(changed) => {
                 match changed.player.and_then(Player::from_wire) {
                     Some(player) => {
+                        // A page that was loaded anew counts its states anew.
+                        if player.presence == Presence::Present {
+                            self.session.peers[usize::from(player.slot)] = Peer::default();
+                        }
                         self.session.set_player(player.clone());
                         self.push(Event::Player(player));
                     }
@@ -316,12 +320,11 @@ impl<S: Simulation> Client<S> {
             self.stats.counters.malformed += 1;
             return;
         }
-        let newest = &mut self.session.peer_ticks[usize::from(slot)];
-        if state.tick <= *newest {
+        let peer = &mut self.session.peers[usize::from(slot)];
+        if !peer.take(state.tick, self.now) {
             self.stats.counters.stale += 1;
             return;
         }
-        *newest = state.tick;
         self.stats.counters.states += 1;
         self.push(Event::Peer {
             slot,
@@ -375,7 +378,7 @@ impl<S: Simulation> Client<S> {
         };
         self.forget_inputs();
         self.own.reset();
-        self.session.peer_ticks = [0; gs_engine::manifest::MAX_SLOTS];
+        self.session.peers.fill(Peer::default());
     }
 
     /// Starts to follow the server in the mode that is current, from nothing.

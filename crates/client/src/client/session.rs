@@ -32,8 +32,27 @@ pub(super) struct Session {
     /// Ascending by slot.
     pub(super) players: Vec<Player>,
     pub(super) result: Option<MatchEnd>,
-    /// The newest state of each other player in `observer`.
-    pub(super) peer_ticks: [Tick; MAX_SLOTS],
+    /// What each other player shared in `observer`, by slot.
+    pub(super) peers: [Peer; MAX_SLOTS],
+}
+
+/// What another player shared last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Peer {
+    tick: Tick,
+    at: Duration,
+}
+
+impl Peer {
+    /// Whether a state is to be shown: it is newer than the last one, or the last one is so long
+    /// ago that the player counts from another start by now, whatever the authority knows of it.
+    pub(super) fn take(&mut self, tick: Tick, now: Duration) -> bool {
+        if tick <= self.tick && now.saturating_sub(self.at) < OVERTAKEN {
+            return false;
+        }
+        *self = Self { tick, at: now };
+        true
+    }
 }
 
 impl Default for Session {
@@ -58,7 +77,7 @@ impl Default for Session {
             phase: Phase::Joining,
             players: Vec::new(),
             result: None,
-            peer_ticks: [0; MAX_SLOTS],
+            peers: [Peer::default(); MAX_SLOTS],
         }
     }
 }
@@ -152,3 +171,5 @@ impl Session {
 
 /// Reliable, so once would do but for a room that the authority has yet to join.
 const HELLO_EVERY: Duration = Duration::from_millis(500);
+/// No packet that others have overtaken arrives later than this.
+const OVERTAKEN: Duration = Duration::from_secs(1);
