@@ -46,6 +46,8 @@ pub struct Client<S> {
     own: OwnInputs,
     due: Range<Tick>,
     outbox: Outbox,
+    /// How the match ended, as it was told last.
+    report: Option<ClientEvent>,
     events: VecDeque<Event>,
     view: View,
     shown: Shown,
@@ -117,6 +119,7 @@ impl<S: Simulation> Client<S> {
             own: OwnInputs::default(),
             due: 1..1,
             outbox: Outbox::default(),
+            report: None,
             events: VecDeque::new(),
             view: View::default(),
             shown: Shown::default(),
@@ -320,13 +323,18 @@ impl<S: Simulation> Client<S> {
         self.outbox.chat(&text[..end], &mut self.stats.counters);
     }
 
-    /// `observer`: tells the server how the match ended, as this player saw it.
+    /// `observer`: tells the server how the match ended, as this player saw it. It is told again
+    /// with each welcome while the match runs, since a connection that ends may take it along; the
+    /// first word that arrives counts.
     ///
     /// # Errors
     /// [`SendError`] in another mode, and for a result that is too large.
     pub fn report(&mut self, result: &MatchResult) -> Result<(), SendError> {
         self.needs_observer()?;
-        self.send_event(&ClientEvent::Report(result.clone()))
+        let report = ClientEvent::Report(result.clone());
+        self.send_event(&report)?;
+        self.report = Some(report);
+        Ok(())
     }
 
     /// `observer`: sends the others this player's state, bytes of the game's own. Lossy; an older

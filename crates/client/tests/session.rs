@@ -634,6 +634,47 @@ fn in_observer_a_player_who_reloads_is_not_frozen() {
 }
 
 #[test]
+fn a_report_is_told_again_with_each_welcome_until_the_end() {
+    let mut bench = Bench::new();
+    bench.event(1, 1, Body::Welcome(observed()));
+    let result = MatchResult {
+        outcome: Outcome::Finished,
+        slots: vec![],
+    };
+    let reports = |bench: &mut Bench| {
+        let mut sent = bench.sent();
+        sent.retain(|event| *event == ClientEvent::Report(result.clone()));
+        sent.len()
+    };
+    bench.client.report(&result).unwrap();
+    // The connection takes it along.
+    bench.client.handle_disconnected(bench.now);
+    bench.client.handle_connected(bench.now);
+    bench.timeout();
+    assert_eq!(reports(&mut bench), 0);
+    bench.event(1, 2, Body::Welcome(observed()));
+    assert_eq!(reports(&mut bench), 1);
+    // Another authority has taken over.
+    bench.event(2, 1, Body::Welcome(observed()));
+    assert_eq!(reports(&mut bench), 1);
+    let ended = wire::Welcome {
+        phase: wire::Phase::Ended.into(),
+        ..observed()
+    };
+    bench.event(2, 2, Body::Welcome(ended));
+    assert_eq!(reports(&mut bench), 0);
+    // It says nothing of another match.
+    for sequence in [3, 4] {
+        let other = wire::Welcome {
+            match_id: "other".into(),
+            ..observed()
+        };
+        bench.event(2, sequence, Body::Welcome(other));
+    }
+    assert_eq!(reports(&mut bench), 0);
+}
+
+#[test]
 fn chat_is_cut_between_characters() {
     let mut bench = Bench::new();
     bench.client.chat(&"ü".repeat(400));

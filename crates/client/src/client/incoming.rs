@@ -253,8 +253,12 @@ impl<S: Simulation> Client<S> {
             self.start_module();
             self.follow_anew();
         }
+        if match_changed {
+            self.report = None;
+        }
         self.push(Event::Welcome);
         self.need_module();
+        self.report_again();
         if let Some(ended) = welcome.ended {
             self.handle_ended(&ended);
         }

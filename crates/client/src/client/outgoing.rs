@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use gs_engine::{Simulation, Tick};
+use gs_engine::{AuthorityMode, Simulation, Tick};
 use gs_protocol::{
     ClientEvent, VERSION, encode_chat, encode_client_event, encode_player_input,
     encode_player_state, topic, wire,
 };
 
-use super::{Client, Destination, Follow, MAX_QUEUE, SendError, Transmit};
+use super::{Client, Destination, Follow, MAX_QUEUE, Phase, SendError, Transmit};
 use crate::stats::Counters;
 
 /// A bounded queue of packets.
@@ -111,6 +111,19 @@ impl<S: Simulation> Client<S> {
         if self.send_event(&ClientEvent::Hello { module }).is_err() {
             self.stats.counters.dropped += 1;
         }
+    }
+
+    /// Tells again how the match ended, where that may have been lost.
+    pub(super) fn report_again(&mut self) {
+        let wanted =
+            self.session.phase == Phase::Running && self.mode() == Some(AuthorityMode::Observer);
+        let Some(report) = self.report.take_if(|_| wanted) else {
+            return;
+        };
+        if self.send_event(&report).is_err() {
+            self.stats.counters.dropped += 1;
+        }
+        self.report = Some(report);
     }
 
     /// Sends the inputs that the server has not used, or none: a heartbeat.
