@@ -105,6 +105,13 @@ impl MatchClient {
         Ok(())
     }
 
+    /// There is no module to be had that can be run here: the server is asked for views.
+    #[wasm_bindgen(js_name = handleModuleUnavailable)]
+    pub fn handle_module_unavailable(&mut self, now_ms: f64) {
+        let now = self.at(now_ms);
+        self.client.handle_module_unavailable(now);
+    }
+
     /// Time has passed. Call it each half tick and before each frame.
     #[wasm_bindgen(js_name = handleTimeout)]
     pub fn handle_timeout(&mut self, now_ms: f64) {

@@ -40,6 +40,8 @@ pub struct Client<S> {
     game: Option<Game>,
     simulation: Option<S>,
     module_requests: u32,
+    /// Nothing that is asked for the module has one that runs.
+    module_unavailable: bool,
     module_failure: Option<SimulationError>,
     follow: Follow,
     line: Line,
@@ -113,6 +115,7 @@ impl<S: Simulation> Client<S> {
             game: None,
             simulation: None,
             module_requests: 0,
+            module_unavailable: false,
             module_failure: None,
             follow: Follow::Nothing,
             line: Line::new(DEFAULT_TICK_RATE),
@@ -179,12 +182,29 @@ impl<S: Simulation> Client<S> {
     ///
     /// # Errors
     /// [`ModuleError`] before the welcome, and for a module that does not start or is of another
-    /// game. The client then goes on without.
-    pub fn handle_module(&mut self, mut simulation: S, now: Duration) -> Result<(), ModuleError> {
+    /// game. The client then goes on without, as after
+    /// [`handle_module_unavailable`](Self::handle_module_unavailable).
+    pub fn handle_module(&mut self, simulation: S, now: Duration) -> Result<(), ModuleError> {
         self.now = self.now.max(now);
         if !self.session.welcomed {
             return Err(ModuleError::NotJoined);
         }
+        let taken = self.take_module(simulation);
+        self.module_unavailable = taken.is_err();
+        taken
+    }
+
+    /// There is no module to answer [`Event::NeedModule`] with: it cannot be fetched, or not be run
+    /// here. In `validated` the client then asks the server for views, which it follows as in
+    /// `full`, without prediction. A module that is handed in later is taken.
+    ///
+    /// Where the welcome had no room for the manifest, there is nothing to be seen without a module.
+    pub fn handle_module_unavailable(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        self.module_unavailable = true;
+    }
+
+    fn take_module(&mut self, mut simulation: S) -> Result<(), ModuleError> {
         let mut manifest = simulation.manifest().clone();
         let had_game = self.game.is_some();
         match &self.game {

@@ -334,3 +334,68 @@ fn a_module_that_stops_is_replaced() {
     assert!(stats.resyncs <= 1);
     assert_eq!(player.view.entities().len(), 2);
 }
+
+/// Sees everything, as the server sends it.
+fn follows_views(world: &World) {
+    let player = &world.players[0];
+    let stats = player.client.stats();
+    assert_eq!(player.client.mode(), Some(gs_engine::AuthorityMode::Full));
+    let clock = world.server.pipeline.clock();
+    assert!(clock - stats.state_tick < 15, "{stats:?}, {clock}");
+    assert_eq!(player.view.entities().len(), 2);
+    let other = &world.players[1].client;
+    assert_eq!(other.mode(), Some(Validated), "the other one goes on");
+}
+
+#[test]
+fn who_has_no_module_asks_for_views() {
+    let mut world = World::new(Validated, 2, BAD, 17);
+    world.players[0].has_module = false;
+    world.run(2_500);
+    follows_views(&world);
+    assert!(world.server.ends[0].wishes_for_views <= 2);
+    assert_eq!(world.players[0].client.stats().predicted_ticks, 0);
+}
+
+#[test]
+fn who_has_only_modules_that_trap_asks_for_views() {
+    let mut world = World::new(Validated, 2, GOOD, 18);
+    world.players[0].traps = true;
+    // Each instance waits for a keyframe, which is asked for once a second at most.
+    world.run(8_000);
+    follows_views(&world);
+    let asked = |event: &&Event| matches!(event, Event::NeedModule(_));
+    let asked = world.players[0].events.iter().filter(asked).count();
+    assert_eq!(asked, 4);
+}
+
+#[test]
+fn views_are_asked_for_ever_less_often_until_they_come() {
+    let mut world = World::new(Validated, 2, GOOD, 19);
+    world.players[0].has_module = false;
+    world.server.ignored_wishes = 5;
+    // After 0, 1, 3, 7 and 15 seconds, and 23.
+    world.run(20_000);
+    assert_eq!(world.server.ends[0].wishes_for_views, 5);
+    assert!(world.players[0].view.entities().is_empty());
+    world.run(8_000);
+    assert_eq!(world.server.ends[0].wishes_for_views, 6);
+    follows_views(&world);
+}
+
+#[test]
+fn a_module_that_comes_after_all_is_taken() {
+    let mut world = World::new(Validated, 2, GOOD, 20);
+    world.players[0].has_module = false;
+    world.server.ignored_wishes = u32::MAX;
+    world.run(3_000);
+    let now = world.now;
+    let client = &mut world.players[0].client;
+    client.handle_module(support::Runners::new(), now).unwrap();
+    world.run(2_000);
+    let wishes = world.server.ends[0].wishes_for_views;
+    let stats = world.players[0].client.stats();
+    assert!(stats.hashes_matched > 0 && stats.predicted_ticks > 0);
+    assert!(wishes <= 3, "{wishes}");
+    assert_eq!(world.players[0].client.mode(), Some(Validated));
+}

@@ -308,6 +308,11 @@ export class MatchCore {
     this.#client.handleModule(module, nowMs);
   }
 
+  /** No module that can be run here is to be had: the server is asked for views instead. */
+  handleModuleUnavailable(nowMs: number): void {
+    this.#client.handleModuleUnavailable(nowMs);
+  }
+
   /** Time has passed. Call it each half tick and each frame. */
   handleTimeout(nowMs: number): void {
     this.#client.handleTimeout(nowMs);

@@ -74,7 +74,7 @@ export interface SessionEvents {
   desync: { readonly tick: number; readonly differences: readonly Difference[] };
   /** What another player shared, in games whose authority only observes. */
   peer: { readonly slot: number; readonly tick: number; readonly data: Uint8Array };
-  /** The game's module cannot be run here, and so nothing be predicted. */
+  /** The game's module cannot be run here: what the server sends is drawn, and nothing predicted. */
   moduleFailed: Error;
 }
 
@@ -458,6 +458,9 @@ export class MatchSession extends Emitter<SessionEvents> {
       } catch (error) {
         const passing = error instanceof ApiError && (error.status === 0 || error.status >= 500);
         if (!passing || attempt >= MODULE_ATTEMPTS) {
+          if (this.#closed === undefined && this.#core.moduleSha256 === sha256) {
+            this.#core.handleModuleUnavailable(performance.now());
+          }
           this.emit("moduleFailed", error instanceof Error ? error : new Error(String(error)));
           return;
         }

@@ -93,6 +93,20 @@ test("a welcome without room for the manifest is told once the module has brough
   expect(core.manifest).toBeUndefined();
 });
 
+test("without a module that can be run, the server is asked for views", () => {
+  hears("events", welcome(1, { mode: AuthorityMode.VALIDATED }), 1);
+  expect(events()).toContainEqual(expect.objectContaining({ type: "needModule", sha256: SHA256 }));
+  hears("state", clock(10), 2);
+  core.handleTimeout(3);
+  transmits(3);
+  core.handleModuleUnavailable(4);
+  core.handleTimeout(5);
+  const asked = transmits(5)
+    .filter((t) => t.topic === "events")
+    .map((t) => fromBinary(ClientEventSchema, t.payload).body);
+  expect(asked).toMatchObject([{ case: "resync", value: { views: true } }]);
+});
+
 test("events, state and chat from anyone but the authority change nothing", () => {
   hears("events", welcome(), 0);
   events();

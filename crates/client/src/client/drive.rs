@@ -215,7 +215,11 @@ impl<S: Simulation> Client<S> {
             (None, Some(_)) | (Some(_), Some(AuthorityMode::Validated)) => true,
             (Some(game), Some(mode)) => self.config.prediction && game.layout.predicts(mode),
         };
-        if !of_use || self.simulation.is_some() || self.module_requests >= MAX_MODULE_REQUESTS {
+        if !of_use || self.simulation.is_some() {
+            return;
+        }
+        if self.module_requests >= MAX_MODULE_REQUESTS {
+            self.module_unavailable = true;
             return;
         }
         // Each welcome asks again, so a caller that let one slip gets another; the bound is for
@@ -230,8 +234,13 @@ impl<S: Simulation> Client<S> {
             return;
         }
         let server_tick = self.line.server_tick;
+        // Without a module confirmed ticks are of no use.
+        let views = self.module_unavailable
+            && self.simulation.is_none()
+            && matches!(self.follow, Follow::Validated(_));
         let (lost, mismatch) = match &mut self.follow {
             Follow::Nothing => return,
+            Follow::Validated(_) if views => (true, None),
             Follow::Full(full) => (full.is_lost(self.now), None),
             Follow::Validated(validated) => (
                 validated.is_lost(server_tick, self.now),
@@ -256,13 +265,8 @@ impl<S: Simulation> Client<S> {
             self.line.resync_pause = (self.line.resync_pause * 2).min(LONGEST_RESYNC_PAUSE);
         }
         self.line.resync_at = Some(self.now);
-        if self
-            .send_event(&ClientEvent::Resync {
-                mismatch,
-                views: false,
-            })
-            .is_ok()
-        {
+        let resync = ClientEvent::Resync { mismatch, views };
+        if self.send_event(&resync).is_ok() {
             self.stats.resyncs += 1;
         }
     }

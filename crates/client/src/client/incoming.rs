@@ -209,6 +209,7 @@ impl<S: Simulation> Client<S> {
             if module_changed {
                 self.simulation = None;
                 self.module_requests = 0;
+                self.module_unavailable = false;
             }
             self.game = None;
             if let Some(mut manifest) = manifest {

@@ -20,6 +20,8 @@ pub(crate) struct Runners {
     pub(crate) skew_at: Option<u32>,
     /// The tick at which it stops.
     pub(crate) fails_at: Option<u32>,
+    /// Whether no step succeeds.
+    pub(crate) traps: bool,
     /// Steps that were simulated.
     pub(crate) steps: u64,
     /// Whether a view can be loaded.
@@ -104,6 +106,7 @@ impl Runners {
             tick: 0,
             skew_at: None,
             fails_at: None,
+            traps: false,
             steps: 0,
             loads_views: true,
         }
@@ -129,7 +132,7 @@ impl Simulation for Runners {
 
     fn step(&mut self, log: &TickLog, effects: &mut Effects) -> Result<(), SimulationError> {
         effects.clear();
-        if self.fails_at == Some(log.tick) {
+        if self.traps || self.fails_at == Some(log.tick) {
             return Err(SimulationError::Trapped {
                 call: "gs_step",
                 reason: "out of luck".into(),

@@ -22,6 +22,10 @@ pub(crate) struct Player {
     pub(crate) events: Vec<Event>,
     /// The tick from which its module goes wrong.
     pub(crate) skew_at: Option<Tick>,
+    /// Whether each of its modules traps.
+    pub(crate) traps: bool,
+    /// Whether it can have the module.
+    pub(crate) has_module: bool,
     /// Whether packets get through, either way.
     pub(crate) online: bool,
     /// Whether its timers run.
@@ -84,6 +88,8 @@ impl World {
                 slot,
                 events: Vec::new(),
                 skew_at: None,
+                traps: false,
+                has_module: true,
                 online: true,
                 awake: true,
                 plays: |slot, tick| {
@@ -233,7 +239,12 @@ impl World {
             if let Event::NeedModule(_) = &event {
                 let mut module = Runners::new();
                 module.skew_at = player.skew_at;
-                client.handle_module(module, now).unwrap();
+                module.traps = player.traps;
+                if player.has_module {
+                    client.handle_module(module, now).unwrap();
+                } else {
+                    client.handle_module_unavailable(now);
+                }
             }
             player.events.push(event);
         }

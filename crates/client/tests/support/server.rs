@@ -27,6 +27,8 @@ pub(crate) struct Server {
     /// Whether time passes.
     pub(crate) runs: bool,
     pub(crate) events_sent: u64,
+    /// How many wishes for views of each player it does not answer.
+    pub(crate) ignored_wishes: u32,
     replicator: Replicator,
     encoder: ConfirmedEncoder,
     began: Duration,
@@ -42,6 +44,7 @@ pub(crate) struct End {
     pub(crate) hellos: u32,
     pub(crate) resyncs: Vec<Option<(u32, u64)>>,
     pub(crate) desyncs: Vec<(u32, Vec<wire::Difference>)>,
+    pub(crate) wishes_for_views: u32,
     pub(crate) newest_frame: Tick,
     /// The frames of each input packet, and the clock's tick when it came.
     pub(crate) packets: Vec<(Tick, Vec<Tick>)>,
@@ -72,6 +75,7 @@ impl Server {
             sent: Vec::new(),
             runs: true,
             events_sent: 0,
+            ignored_wishes: 0,
             replicator: Replicator::new(players.into(), 900),
             encoder: ConfirmedEncoder::default(),
             began: Duration::ZERO,
@@ -84,6 +88,7 @@ impl Server {
             topic::INPUT => self.handle_input(slot, payload, now),
             topic::EVENTS => match decode_client_event(payload).unwrap() {
                 ClientEvent::Hello { .. } => self.welcome(slot),
+                ClientEvent::Resync { views: true, .. } => self.handle_wish_for_views(slot),
                 ClientEvent::Resync { mismatch, .. } => {
                     self.ends[usize::from(slot)].resyncs.push(mismatch);
                     self.resync(slot, mismatch.map(|(tick, _)| tick));
@@ -97,6 +102,21 @@ impl Server {
             },
             _ => {}
         }
+    }
+
+    fn handle_wish_for_views(&mut self, slot: Slot) {
+        let end = &mut self.ends[usize::from(slot)];
+        end.wishes_for_views += 1;
+        if end.wishes_for_views <= self.ignored_wishes {
+            return;
+        }
+        end.downgraded = true;
+        let changed = wire::ModeChanged {
+            mode: wire::AuthorityMode::Full.into(),
+            reason: "it cannot run the module".into(),
+        };
+        self.replicator.reset(slot);
+        self.event(slot, Body::Mode(changed));
     }
 
     fn handle_input(&mut self, slot: Slot, payload: &[u8], now: Duration) {
