@@ -3,7 +3,8 @@
 //!
 //! A [`Session`] decides, and never calls: [`Session::poll_request`] answers what is to be done
 //! next to a simulation that the caller owns (load a state, step a tick, save a state), in order.
-//! [`Simulator`] is such a caller for any [`Simulation`](crate::Simulation).
+//! [`Simulator`] is such a caller for any [`Simulation`](crate::Simulation), for tests, benches and
+//! native tools.
 //!
 //! - A tick is stepped with its confirmed log where there is one, else with a guess: one's own
 //!   input as it was sent, everybody else's last input again, marked as the server will most likely
@@ -431,6 +432,9 @@ pub struct Check {
 /// How many ticks apart states are best saved, where a save and a step take so long: with every
 /// n-th state saved, a tick costs `save / n`, and each rollback `step * (n - 1) / 2` more. One
 /// rollback in [`TICKS_A_ROLLBACK`] ticks is assumed.
+///
+/// For callers that have measured, as `bench rollback` has. `gs-client` has no clock of its own and
+/// goes by the size of the state.
 pub fn save_interval(save: Duration, step: Duration) -> u32 {
     let ratio = save.as_secs_f64() / step.as_secs_f64().max(1e-9);
     let best = (2.0 * f64::from(TICKS_A_ROLLBACK) * ratio).sqrt();

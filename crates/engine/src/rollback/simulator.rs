@@ -1,4 +1,6 @@
-//! A simulation that does what a session asks for.
+//! A simulation that does what a session asks for, for tests, benches and native tools. What plays
+//! in front of people (`gs-client`) carries the requests out itself: it also stops after so many
+//! steps of one call, looks at each tick that is drawn, and keeps the state of a mismatch.
 
 use super::{ConfirmedError, Request, Run, Session};
 use crate::confirmed::{ConfirmedTick, state_hash};
