@@ -3,8 +3,8 @@
 //! An [`Encoder`] appends to a buffer, a [`Decoder`] reads any bytes at all; both are a
 //! [`BitCoder`], so that a model is written once and serves both directions: it *codes* a bit,
 //! which the encoder takes and the decoder finds. What a model adapts to is kept in [`Bit`]s and
-//! in what is made of them ([`BitTree`], [`Unsigned`], [`Signed`]); [`mixing`] blends the opinions
-//! of several. Everything is integer arithmetic, and comes out the same on every machine.
+//! in what is made of them ([`BitTree`], [`Unsigned`], [`Signed`]); [`log_odds`] is for models that
+//! add several opinions up. Everything is integer arithmetic, and comes out the same on every machine.
 //!
 //! ```
 //! use gs_engine::range_coder::{Bit, BitCoder, Decoder, Encoder, Unsigned};
@@ -25,7 +25,7 @@
 //! assert!(decoder.is_at_end());
 //! ```
 
-pub mod mixing;
+pub mod log_odds;
 mod models;
 
 pub use models::{Bit, BitTree, Signed, Unsigned};

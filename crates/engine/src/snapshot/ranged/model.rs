@@ -3,7 +3,7 @@
 //! All of it starts from the prior in every packet, and adapts within it.
 
 use crate::range_coder::BitCoder;
-use crate::range_coder::mixing::{STRETCH_UNIT, squash};
+use crate::range_coder::log_odds::{self, squash};
 
 /// Predicts bits and learns from them.
 pub(super) trait Predict {
@@ -155,7 +155,7 @@ impl Predict for Model {
 /// How many rows have an opinion of each bit.
 pub(super) const OPINIONS: usize = 8;
 /// Log-odds of 1 in an opinion.
-pub(super) const UNIT: i32 = STRETCH_UNIT << SUM_SHIFT;
+pub(super) const UNIT: i32 = log_odds::UNIT << SUM_SHIFT;
 const SUM_SHIFT: u32 = 3;
 /// How far an opinion moves after a bit that was taken for impossible, in 1/[`UNIT`].
 pub(super) const RATE: i32 = 100;

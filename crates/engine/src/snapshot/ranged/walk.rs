@@ -296,7 +296,12 @@ impl Walk {
         for gone in &mut self.removed {
             let gap = number(coder, model, NUMBERS + 64, gone.saturating_sub(least));
             *gone = least.saturating_add(gap);
-            least = gone.saturating_add(1);
+            if *gone as usize >= base.entities.len() {
+                return Err(SnapshotError::NoSuchPlace {
+                    places: base.entities.len(),
+                });
+            }
+            least = *gone + 1;
         }
         let count = number(coder, model, NUMBERS + 128, self.added.len() as u32) as usize;
         if count > MAX_ENTITIES {
