@@ -43,6 +43,34 @@ fn own_inputs_show_in_the_next_frame_and_every_confirmed_state_is_the_servers() 
 }
 
 #[test]
+fn inputs_are_repeated_for_no_longer_than_they_may_count() {
+    for line in [GOOD, BAD] {
+        let mut world = World::new(Validated, 2, line, 21);
+        world.run(2_000);
+        for tells_statuses in [true, false] {
+            world.server.tells_statuses = tells_statuses;
+            let before: Vec<usize> = world.server.ends.iter().map(|e| e.packets.len()).collect();
+            world.run(3_000);
+            for ((end, player), before) in world.server.ends.iter().zip(&world.players).zip(before)
+            {
+                assert_eq!(end.settled_frames, 0);
+                let stats = player.client.stats();
+                // On the way and back, waiting for their tick, and until the next status.
+                let round_trip = stats.round_trip.unwrap().as_secs_f64() * 60.0;
+                let most = (round_trip + stats.target_margin + 4.0) as usize;
+                for (clock, frames) in &end.packets[before..] {
+                    assert!(
+                        frames.len() <= most,
+                        "{} of {most} frames at {clock}: {stats:?}",
+                        frames.len()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_drawn_is_smooth_and_agrees_with_the_server_once_all_stand_still() {
     let mut world = World::new(Validated, 2, BAD, 4);
     world.run(6_000);

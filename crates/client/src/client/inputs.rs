@@ -61,7 +61,8 @@ impl OwnInputs {
         self.used = 0;
     }
 
-    /// The server has used the frame of `tick`: it and those before it need not travel again.
+    /// The server has used the frame of `tick`, or has gone on without it: it and those before it
+    /// need not travel again.
     pub(super) fn handle_used(&mut self, tick: Tick) {
         self.used = self.used.max(tick);
     }
@@ -95,7 +96,8 @@ impl OwnInputs {
     }
 
     /// Writes the frames of the next packet: the newest, and as many before it, down to `first`,
-    /// that the server has not used as fit. What was in `frames` is memory to be used again; `spare` takes the rest.
+    /// that the server has not used as fit. What was in `frames` is memory to be used again;
+    /// `spare` takes the rest.
     pub(super) fn frames(
         &self,
         first: Tick,

@@ -29,6 +29,8 @@ pub(crate) struct Server {
     pub(crate) events_sent: u64,
     /// How many wishes for views of each player it does not answer.
     pub(crate) ignored_wishes: u32,
+    /// Whether it says how inputs arrive.
+    pub(crate) tells_statuses: bool,
     replicator: Replicator,
     encoder: ConfirmedEncoder,
     began: Duration,
@@ -45,6 +47,8 @@ pub(crate) struct End {
     pub(crate) resyncs: Vec<Option<(u32, u64)>>,
     pub(crate) desyncs: Vec<(u32, Vec<wire::Difference>)>,
     pub(crate) wishes_for_views: u32,
+    /// Frames of ticks that their sender knew to be confirmed.
+    pub(crate) settled_frames: usize,
     pub(crate) newest_frame: Tick,
     /// The frames of each input packet, and the clock's tick when it came.
     pub(crate) packets: Vec<(Tick, Vec<Tick>)>,
@@ -76,6 +80,7 @@ impl Server {
             runs: true,
             events_sent: 0,
             ignored_wishes: 0,
+            tells_statuses: true,
             replicator: Replicator::new(players.into(), 900),
             encoder: ConfirmedEncoder::default(),
             began: Duration::ZERO,
@@ -125,7 +130,9 @@ impl Server {
         let end = &mut self.ends[usize::from(slot)];
         end.echo = (input.sent_ms, now);
         end.acked = end.acked.max(input.ack_tick);
-        let ticks = input.frames().iter().map(|frame| frame.tick).collect();
+        let ticks: Vec<Tick> = input.frames().iter().map(|frame| frame.tick).collect();
+        let settled = ticks.iter().filter(|tick| **tick <= input.ack_tick);
+        end.settled_frames += settled.count();
         end.packets.push((clock, ticks));
         self.replicator
             .handle_ack(slot, input.ack_tick, input.ack_bits);
@@ -304,7 +311,8 @@ impl Server {
                 data,
             })
         };
-        let update = self.update(vec![status], body);
+        let statuses = self.tells_statuses.then_some(status);
+        let update = self.update(statuses.into_iter().collect(), body);
         self.sent.push((slot, topic::STATE, false, update));
     }
 }

@@ -36,6 +36,8 @@ impl<S: Simulation> Client<S> {
                     counters.stale += 1;
                 }
                 validated.hold_on();
+                // Ticks are confirmed in order: whatever an input of these was, it is settled.
+                self.own.handle_used(validated.ring.newest());
             }
         }
     }
