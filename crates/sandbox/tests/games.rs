@@ -82,5 +82,21 @@ fn tic_tac_toe_is_the_same_everywhere() {
     is_the_same_everywhere::<tic_tac_toe::TicTacToe>();
 }
 
+#[test]
+fn the_client_reads_every_manifest_as_the_server_does() {
+    let sandbox = Sandbox::new(Limits::default()).expect("this machine gives a sandbox");
+    for name in [
+        arena::Arena::NAME,
+        clash::Clash::NAME,
+        tic_tac_toe::TicTacToe::NAME,
+    ] {
+        let module = module(&sandbox, name);
+        let default_rate = Limits::default().default_tick_rate;
+        let read = gs_client::manifest_json::parse(module.manifest_json(), default_rate);
+        let read = read.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(&read, module.manifest(), "{name}");
+    }
+}
+
 /// Half a minute of play.
 const TICKS: u32 = 1_800;
