@@ -132,8 +132,30 @@ impl View {
             let out = &mut self.values[entity.range()];
             for field in &layout.kinds[usize::from(entity.kind)].fields {
                 if field.predicted {
+                    let columns = if field.linear { columns } else { next };
                     field.between(columns, next, fraction, out);
                     entity.predicted = true;
+                }
+            }
+        }
+    }
+
+    /// Shows what does not move gradually of `slot`'s entities as it is in `to`, the newest state:
+    /// a stance or a button that its player just pressed need not wait for the next tick.
+    pub(crate) fn take_steps(&mut self, layout: &Layout, slot: Slot, to: &NetState) {
+        let mut to = Cursor::new(to);
+        for entity in &self.entities {
+            if entity.owner != Some(slot) {
+                continue;
+            }
+            let Some((_, newest)) = to.find(entity.id).filter(|(e, _)| e.kind == entity.kind)
+            else {
+                continue;
+            };
+            let out = &mut self.values[entity.range()];
+            for field in &layout.kinds[usize::from(entity.kind)].fields {
+                if !field.linear {
+                    field.between(newest, newest, 0.0, out);
                 }
             }
         }

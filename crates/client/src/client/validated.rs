@@ -466,6 +466,9 @@ impl Validated {
                 Some(&shown.after),
                 fraction,
             );
+            if let Some(slot) = self.slot {
+                view.take_steps(&game.layout, slot, &shown.after);
+            }
         } else {
             view.fill(&game.layout, last, &shown.after, None, 0.0);
         }

@@ -44,7 +44,7 @@ pub enum Thing {
         x: f32,
         #[net(range = 0.0..=40.0, step = 0.01, predict)]
         y: f32,
-        #[net(predict, interpolate = linear)]
+        #[net(predict)]
         mark: u8,
         /// 0 to everyone else.
         #[net(owner_only, interpolate = none)]

@@ -88,7 +88,7 @@ pub enum Thing {
         x: f32,
         #[net(range = 0.0..=24.0, step = 0.01, predict)]
         y: f32,
-        #[net(predict, interpolate = linear)]
+        #[net(predict)]
         mark: u8,
         #[net(range = -16.0..=16.0, step = 0.01, predict, interpolate = none)]
         vx: f32,
