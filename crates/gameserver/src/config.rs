@@ -13,7 +13,7 @@
 //! | `games.ID.authority_mode` | `game.authority_mode` | the same for one game |
 //! | `games.ID.rated` | `true`, but `false` in `observer` | whether scores of its matches count |
 //! | `games.ID.options` | `{}` | passed to the module as its options |
-//! | `games.ID.modes.NAME.players`, `.authority_mode`, `.rated` | the game's | another way to play it, which players queue for by its name |
+//! | `games.ID.modes.NAME.players`, `.authority_mode`, `.rated` | the game's | another way to play it, which players queue for by its name; `rated` of a game that is not in `observer` is not for its modes that are |
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -425,6 +425,14 @@ impl Reader<'_> {
             let key = format!("{key}.authority_mode");
             mode.authority_mode = Some(self.mode(&key, authority_mode)?);
         }
+        let observes = |mode: &ModeConfig| {
+            let setting = mode.authority_mode.as_ref();
+            setting.is_some_and(|setting| setting.mode == AuthorityMode::Observer)
+        };
+        // That scores count which the server sees says nothing of those that players report.
+        if observes(&mode) && !observes(otherwise) {
+            mode.rated = None;
+        }
         if let Some(rated) = rated {
             let key = format!("{key}.rated");
             let text = self.text(&key, rated)?;
@@ -685,6 +693,26 @@ mod tests {
             refused.to_string(),
             "config.yaml:11: games.b.modes.casual.authority_mode: no"
         );
+    }
+
+    #[test]
+    fn a_game_that_is_rated_does_not_make_what_players_report_count() {
+        let rated = |game: &str, mode: &str| {
+            let config = parse(&format!(
+                "games:\n  a:\n    module: Cargo.toml\n    rated: true\n    {game}\n    modes:\n      \
+                 m: {{{mode}}}\n"
+            ));
+            config.unwrap().games["a"].modes["m"].rated
+        };
+        let (full, observer) = ("authority_mode: full", "authority_mode: observer");
+        assert_eq!(rated(full, "players: 2"), Some(true));
+        assert_eq!(rated(full, observer), None);
+        assert_eq!(rated("players: 2", observer), None);
+        let said = "authority_mode: observer, rated: true";
+        assert_eq!(rated(full, said), Some(true));
+        assert_eq!(rated(observer, "players: 2"), Some(true));
+        assert_eq!(rated(observer, observer), Some(true));
+        assert_eq!(rated(observer, full), Some(true));
     }
 
     #[test]
