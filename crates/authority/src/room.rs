@@ -67,6 +67,8 @@ pub struct Room<S> {
     last_tick: Instant,
     paused: Option<Instant>,
     all_gone_since: Option<Instant>,
+    /// Whether it was logged that no `welcome` fits a packet.
+    unwelcoming: bool,
 }
 
 /// What a room is made with.
@@ -275,6 +277,7 @@ impl<S: Simulation> Room<S> {
             last_tick: now,
             paused: None,
             all_gone_since: None,
+            unwelcoming: false,
         })
     }
 

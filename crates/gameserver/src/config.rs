@@ -398,6 +398,17 @@ impl Reader<'_> {
                 "expected a mapping of names to values",
             ));
         }
+        let bytes = options.to_string().len();
+        if bytes > MAX_OPTIONS_BYTES {
+            return Err(self.error(
+                entry,
+                &format!("{key}.options"),
+                format!(
+                    "{bytes} bytes as JSON, expected at most {MAX_OPTIONS_BYTES}: players are told \
+                     them when they join; build large data into the module"
+                ),
+            ));
+        }
         Ok(GameConfig {
             module,
             default_mode,
@@ -577,6 +588,9 @@ const DEFAULT_TICK_RATE: u32 = 60;
 const DEFAULT_SIGN_INS_PER_MINUTE: u32 = 60;
 /// For load tests: one a millisecond.
 const MAX_SIGN_INS_PER_MINUTE: u32 = 60_000;
+/// Most bytes of a game's options as JSON: a quarter of the packet that welcomes a player, which
+/// needs the rest for up to 64 players and how the match ended.
+const MAX_OPTIONS_BYTES: usize = 4 << 10;
 /// LiveKit refuses shorter secrets at its start.
 const MIN_SECRET_BYTES: usize = 32;
 
@@ -654,6 +668,23 @@ mod tests {
                  or mend the path",
                 env!("CARGO_MANIFEST_DIR")
             ),
+        );
+    }
+
+    #[test]
+    fn options_that_fit_no_welcome_are_refused_with_their_game() {
+        let text = |length: usize| {
+            let motd = "x".repeat(length);
+            format!("games:\n  arena:\n    module: Cargo.toml\n    options: {{motd: \"{motd}\"}}\n")
+        };
+        // `{"motd":""}` is around it.
+        let most = MAX_OPTIONS_BYTES - 11;
+        parse(&text(most)).unwrap();
+        let error = parse(&text(most + 1)).unwrap_err();
+        let expected = "games.arena.options: 4097 bytes as JSON, expected at most 4096";
+        assert!(
+            error.starts_with("config.yaml:") && error.contains(expected),
+            "{error}"
         );
     }
 

@@ -383,9 +383,29 @@ impl<S: Simulation> Room<S> {
             teams: self.pipeline.config().teams.into(),
             options: self.config.options.clone(),
         };
-        // A manifest that crowds out the rest can be had from the module itself.
+        // A manifest that crowds out the rest can be had from the module itself, and a result's
+        // statistics from the store.
         if welcome.encoded_len() > BODY_BYTES {
             welcome.manifest.clear();
+        }
+        if welcome.encoded_len() > BODY_BYTES
+            && let Some(ended) = &mut welcome.ended
+        {
+            ended
+                .slots
+                .iter_mut()
+                .for_each(|slot| slot.statistics.clear());
+        }
+        let bytes = welcome.encoded_len();
+        if bytes > BODY_BYTES && !std::mem::replace(&mut self.unwelcoming, true) {
+            tracing::error!(
+                match.id = self.config.match_id,
+                game = self.config.game,
+                bytes,
+                options.bytes = self.config.options.len(),
+                "nobody can join: what players are told of the match fits no packet of \
+                 {BODY_BYTES} bytes; give the game shorter options"
+            );
         }
         self.tell(slot, &Body::Welcome(welcome));
     }

@@ -7,8 +7,11 @@ mod observer;
 mod validated;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use gs_engine::AuthorityMode;
 use gs_engine::simulation::Outcome;
 use gs_protocol::wire::{self, server_event::Body};
 use gs_protocol::{ClientEvent, topic};
@@ -344,6 +347,46 @@ fn hellos_are_answered_at_a_bounded_rate() {
         4
     );
     assert_eq!(h.room.counters().requests_limited, 96);
+}
+
+#[test]
+fn a_match_that_nobody_can_be_told_of_says_so_once() {
+    let errors = Arc::<Errors>::default();
+    let mut h = Harness::with(2, |config| {
+        config.mode = AuthorityMode::Validated;
+        config.options = format!(r#"{{"motd": "{}"}}"#, "x".repeat(17 << 10));
+    });
+    tracing::subscriber::with_default(errors.clone(), || {
+        for slot in [0, 1, 0] {
+            h.client_event(slot, &ClientEvent::Hello { module: None });
+        }
+    });
+    let mut told = h.bodies(0).into_iter().chain(h.bodies(1));
+    assert!(!told.any(|body| matches!(body, Body::Welcome(_))));
+    assert_eq!(errors.0.load(Ordering::Relaxed), 1);
+}
+
+/// Counts what is logged as an error.
+#[derive(Default)]
+struct Errors(AtomicUsize);
+
+impl tracing::Subscriber for Errors {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[test]
