@@ -12,7 +12,7 @@
 //! | `games.ID.players` | the module's minimum | players of a quick match |
 //! | `games.ID.authority_mode` | `game.authority_mode` | the same for one game |
 //! | `games.ID.rated` | `true`, but `false` in `observer` | whether scores of its matches count |
-//! | `games.ID.options` | `{}` | passed to the module as its options |
+//! | `games.ID.options` | `{}` | passed to the module as its options, at most 4 KiB as JSON; players are sent them, `${ENV}` filled in, so they must hold no secrets |
 //! | `games.ID.modes.NAME.players`, `.authority_mode`, `.rated` | the game's | another way to play it, which players queue for by its name; `rated` of a game that is not in `observer` is not for its modes that are |
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use gs_engine::input_buffer::Admission;
+use gs_engine::manifest::Predict;
 use gs_engine::simulation::{MatchResult, Simulation};
 use gs_engine::{AuthorityMode, Slot, Tick};
 use gs_protocol::wire::{self, server_event::Body};
@@ -381,7 +382,11 @@ impl<S: Simulation> Room<S> {
             mode: convert::mode_to_wire(mode).into(),
             module_version: self.pipeline.manifest().version.clone(),
             teams: self.pipeline.config().teams.into(),
-            options: self.config.options.clone(),
+            options: if self.tells_options() {
+                self.config.options.clone()
+            } else {
+                "{}".to_owned()
+            },
         };
         // A manifest that crowds out the rest can be had from the module itself, and a result's
         // statistics from the store.
@@ -408,6 +413,19 @@ impl<S: Simulation> Room<S> {
             );
         }
         self.tell(slot, &Body::Welcome(welcome));
+    }
+
+    /// Whether players need the game's options, as those do who may run its module.
+    fn tells_options(&self) -> bool {
+        let manifest = self.pipeline.manifest();
+        let mut fields = manifest.entities.iter().flat_map(|kind| &kind.fields);
+        match self.config.mode {
+            AuthorityMode::Validated => true,
+            AuthorityMode::Full => {
+                !manifest.hidden_state || fields.any(|field| field.predict == Predict::Owner)
+            }
+            AuthorityMode::Observer => false,
+        }
     }
 
     /// Sends an event to one player.

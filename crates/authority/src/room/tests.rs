@@ -350,6 +350,32 @@ fn hellos_are_answered_at_a_bounded_rate() {
 }
 
 #[test]
+fn the_games_options_are_told_only_to_those_who_may_run_its_module() {
+    use super::AuthorityMode::{Full, Observer, Validated};
+    let told = |mode, hidden, predict| {
+        let mut game = Game::new(hidden, Arc::default());
+        if predict {
+            game.predict();
+        }
+        let mut h = Harness::of(game, 2, |config| {
+            config.mode = mode;
+            config.options = r#"{"entities": 4}"#.to_owned();
+        });
+        match h.hello(0).options.as_str() {
+            r#"{"entities": 4}"# => true,
+            "{}" => false,
+            other => panic!("{other}"),
+        }
+    };
+    assert!(told(Validated, false, false));
+    assert!(told(Full, false, false));
+    assert!(told(Full, true, true));
+    assert!(!told(Full, true, false));
+    assert!(!told(Observer, false, true));
+    assert!(!told(Observer, true, true));
+}
+
+#[test]
 fn a_match_that_nobody_can_be_told_of_says_so_once() {
     let errors = Arc::<Errors>::default();
     let mut h = Harness::with(2, |config| {

@@ -28,7 +28,7 @@ pub(super) struct Journal {
 
 pub(super) struct Game {
     manifest: Manifest,
-    journal: Arc<Mutex<Journal>>,
+    pub(super) journal: Arc<Mutex<Journal>>,
     hang_on: bool,
     entities: u32,
     /// Lines to log in each step, and whether there is no net state once the match is over.
@@ -100,6 +100,11 @@ impl Game {
             save_bytes: 0,
             over: false,
         }
+    }
+
+    /// Lets owners predict a field.
+    pub(super) fn predict(&mut self) {
+        self.manifest.entities[0].fields[0].predict = Predict::Owner;
     }
 
     fn result(&self, outcome: Outcome) -> MatchResult {

@@ -88,6 +88,10 @@ impl Harness {
     }
 
     fn make(players: usize, hidden: bool, change: impl FnOnce(&mut RoomConfig)) -> Self {
+        Self::of(Game::new(hidden, Arc::default()), players, change)
+    }
+
+    pub(super) fn of(game: Game, players: usize, change: impl FnOnce(&mut RoomConfig)) -> Self {
         let player = |index| RoomPlayer {
             identity: format!("player-{index}"),
             username: format!("name{index}"),
@@ -108,8 +112,8 @@ impl Harness {
         };
         change(&mut config);
         let now = Instant::now();
-        let journal = Arc::<Mutex<Journal>>::default();
-        let room = Room::new(config, Game::new(hidden, journal.clone()), now).unwrap();
+        let journal = game.journal.clone();
+        let room = Room::new(config, game, now).unwrap();
         Self {
             room,
             players,
