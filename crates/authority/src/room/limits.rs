@@ -71,6 +71,11 @@ pub(crate) const RESYNC_BURST: f64 = 2.0;
 pub(crate) const DESYNC_RATE: f64 = 0.2;
 /// Such reports at once.
 pub(crate) const DESYNC_BURST: f64 = 3.0;
+/// Reports of how a match ended that are looked at, a second: the first good one counts, and one
+/// that is refused is answered.
+pub(crate) const REPORT_RATE: f64 = 0.5;
+/// Such reports at once: one that was refused, and the mended ones.
+pub(crate) const REPORT_BURST: f64 = 3.0;
 /// Lines of a game that are written to the log, a second, and as many reasons for which it refused
 /// inputs: enough to follow a match, and 256 rooms whose games log without end fill no disk.
 pub(crate) const LOG_RATE: f64 = 10.0;

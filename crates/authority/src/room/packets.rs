@@ -293,6 +293,11 @@ impl<S: Simulation> Room<S> {
             self.counters.out_of_mode += 1;
             return;
         }
+        if !self.players[slot].reports.take(now) {
+            // Not answered, or each report beyond the rate would cost another packet.
+            self.counters.requests_limited += 1;
+            return;
+        }
         match observed.report(slot, result, teams, now) {
             Ok(true) => {
                 let player = &*self.players[slot].identity;

@@ -10,7 +10,7 @@ use super::RoomPlayer;
 use super::limits::{
     Bucket, CHAT_BURST, CHAT_RATE, COMMAND_BURST, COMMAND_RATE, EXCESS_WINDOW, HELLO_BURST,
     HELLO_RATE, MUTE_AFTER, PACKETS_BURST_SECONDS, PACKETS_LEAST, PACKETS_PER_TICK, REMOVE_AFTER,
-    REPORT_AGAIN, RESYNC_BURST, RESYNC_RATE,
+    REPORT_AGAIN, REPORT_BURST, REPORT_RATE, RESYNC_BURST, RESYNC_RATE,
 };
 
 /// Whether a player takes part.
@@ -68,6 +68,7 @@ pub(crate) struct Player {
     pub(crate) chats: Bucket,
     pub(crate) commands: Bucket,
     pub(crate) resyncs: Bucket,
+    pub(crate) reports: Bucket,
     excess: u32,
     excess_since: Instant,
 }
@@ -91,6 +92,7 @@ impl Player {
             chats: Bucket::new(CHAT_RATE, CHAT_BURST, now),
             commands: Bucket::new(COMMAND_RATE, COMMAND_BURST, now),
             resyncs: Bucket::new(RESYNC_RATE, RESYNC_BURST, now),
+            reports: Bucket::new(REPORT_RATE, REPORT_BURST, now),
             excess: 0,
             excess_since: now,
         }

@@ -99,6 +99,28 @@ fn what_most_players_report_is_the_result_once() {
 }
 
 #[test]
+fn a_storm_of_wrong_reports_is_answered_a_few_times() {
+    let mut h = Harness::observer(2).started();
+    let mut wrong = won(0, 2);
+    wrong.slots[0].placement = 0;
+    let before = h.room.counters();
+    h.sent.clear();
+    for _ in 0..30 {
+        report(&mut h, 0, &wrong);
+    }
+    let after = h.room.counters();
+    assert_eq!(h.bodies(0).len(), 3);
+    assert_eq!(after.malformed - before.malformed, 3);
+    assert_eq!(after.requests_limited - before.requests_limited, 27);
+    // A mended one still counts, a little later.
+    h.run(seconds(3.0), &[0, 1]);
+    report(&mut h, 0, &won(0, 2));
+    report(&mut h, 1, &won(0, 2));
+    h.tick();
+    assert_eq!(h.ended().result, won(0, 2));
+}
+
+#[test]
 fn reports_that_differ_make_a_match_void_and_are_kept() {
     let mut h = Harness::observer(2).started();
     report(&mut h, 0, &won(0, 2));
@@ -174,6 +196,8 @@ fn a_result_that_cannot_be_is_refused_with_the_reason() {
     statistics.slots[0].statistics = vec![("x".to_owned(), 1); 17];
     bad.push((statistics, "more than 16 statistics"));
     for (result, expected) in bad {
+        // As often as reports are looked at.
+        h.run(seconds(2.1), &[0, 1]);
         report(&mut h, 0, &result);
         let told = h.bodies(0);
         let Some(wire::server_event::Body::Refused(refused)) = told.last() else {
@@ -182,6 +206,7 @@ fn a_result_that_cannot_be_is_refused_with_the_reason() {
         assert_eq!(refused.what, "report");
         assert!(refused.reason.contains(expected), "{}", refused.reason);
     }
+    h.run(seconds(2.1), &[0, 1]);
     report(&mut h, 0, &won(0, 2));
     report(&mut h, 1, &won(0, 2));
     h.tick();
