@@ -19,7 +19,7 @@ use gs_protocol::wire;
 use super::outbox::{CHUNK_BYTES, LOSSY_BYTES, Outbox, RELIABLE_BYTES, Statuses};
 use super::player::Player;
 use super::{Channel, Destination};
-use follower::{Follower, KEYFRAME_PAUSE, Service, Start, State, cut};
+use follower::{Follower, Service, Start, State, cut};
 
 /// Who is sent what of a match whose ticks are confirmed.
 pub(super) struct Relay {
@@ -102,8 +102,7 @@ impl Relay {
                     follower.empty = tick == 0;
                 }
                 if tick > follower.acked {
-                    follower.acked = tick;
-                    follower.keyframe_pause = KEYFRAME_PAUSE;
+                    follower.note_progress(tick, now);
                 }
             }
         }
@@ -112,12 +111,12 @@ impl Relay {
     /// What was sent reliably to a player may not have arrived: only what it acknowledged counts.
     pub(super) fn forget_sent(&mut self, slot: usize) {
         let follower = &mut self.followers[slot];
+        follower.came_anew = true;
         match follower.service {
             Service::Ticks => follower.sent = follower.started.unwrap_or(0),
             Service::Pieces(..) => {
                 follower.service = Service::Ticks;
                 (follower.started, follower.empty) = (None, true);
-                follower.keyframe_after = None;
             }
             Service::Views { .. } => self.views.reset(slot as Slot),
         }
@@ -155,11 +154,11 @@ impl Relay {
                 return Resync::FellBack;
             }
         }
-        let under_way = |begun| now < begun + CROSSING;
+        let under_way = |at| now < at + CROSSING;
         match tick {
             Some(tick) if differs => follower.asked = Some(Start::At(tick)),
             // It asked before it could know that the server has noticed by itself.
-            _ if follower.begun.is_some_and(under_way) => {}
+            _ if follower.piece_at.is_some_and(under_way) => {}
             _ => follower.asked = Some(Start::Newest),
         }
         Resync::Served
@@ -264,6 +263,7 @@ impl Relay {
             );
         }
         *next = until;
+        follower.piece_at = Some(now);
         if until == count {
             follower.service = Service::Ticks;
             self.catch_up(slot, pipeline, player, outbox);

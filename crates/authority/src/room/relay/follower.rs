@@ -21,10 +21,13 @@ pub(super) struct Follower {
     pub(super) empty: bool,
     /// What it asked for, and was not given yet.
     pub(super) asked: Option<Start>,
-    /// When its newest keyframe was begun.
-    pub(super) begun: Option<Instant>,
-    pub(super) keyframe_after: Option<Instant>,
-    pub(super) keyframe_pause: Duration,
+    /// When the newest piece of a keyframe was sent.
+    pub(super) piece_at: Option<Instant>,
+    /// How many keyframes it was sent without following for long in between.
+    keyframes: u32,
+    /// Whether it has come anew since its newest keyframe was begun.
+    pub(super) came_anew: bool,
+    prompt_keyframes: Bucket,
     pub(super) catch_up_after: Option<Instant>,
     pub(super) resyncs: Bucket,
     pub(super) desyncs: Bucket,
@@ -64,9 +67,10 @@ impl Follower {
             started: None,
             empty: false,
             asked: None,
-            begun: None,
-            keyframe_after: None,
-            keyframe_pause: KEYFRAME_PAUSE,
+            piece_at: None,
+            keyframes: 0,
+            came_anew: false,
+            prompt_keyframes: Bucket::new(PROMPT_KEYFRAME_RATE, PROMPT_KEYFRAME_BURST, now),
             catch_up_after: None,
             resyncs: Bucket::new(RESYNC_RATE, RESYNC_BURST, now),
             desyncs: Bucket::new(DESYNC_RATE, DESYNC_BURST, now),
@@ -87,23 +91,43 @@ impl Follower {
 
     /// Whether it is to be sent a state to start from, and which.
     pub(super) fn start(&mut self, newest: Tick, oldest_kept: Tick, now: Instant) -> Option<Start> {
-        if self.asked.is_some() {
-            return self.asked.take();
-        }
         let silent_since = self.acked.max(self.started.unwrap_or(0));
         let needs = self.empty
             || self.started.is_some()
                 && (self.held() + 1 < oldest_kept || newest - silent_since > DEAF_TICKS);
-        let due = self.keyframe_after.is_none_or(|after| now >= after);
-        (needs && due).then_some(Start::Newest)
+        if self.asked.is_none() && !needs {
+            return None;
+        }
+        let rested = |at| now >= at + self.keyframe_pause();
+        // Whoever followed after the last one, or had its connection swallow that, is honest more
+        // often than not, and waits only where that goes on and on.
+        let arrived = self.acked > 0 && Some(self.acked) >= self.started;
+        let prompt = self.came_anew || arrived && self.asked.is_some();
+        let due = self.piece_at.is_none_or(rested) || prompt && self.prompt_keyframes.take(now);
+        due.then(|| self.asked.take().unwrap_or(Start::Newest))
     }
 
     pub(super) fn begin(&mut self, state: Arc<State>, now: Instant) {
         (self.acked, self.sent, self.started) = (0, state.tick, Some(state.tick));
-        self.begun = Some(now);
-        self.keyframe_after = Some(now + self.keyframe_pause);
-        self.keyframe_pause = (self.keyframe_pause * 2).min(LONGEST_KEYFRAME_PAUSE);
+        self.piece_at = Some(now);
+        self.keyframes = self.keyframes.saturating_add(1);
+        self.came_anew = false;
         self.service = Service::Pieces(state, 0);
+    }
+
+    /// It acknowledged another tick.
+    pub(super) fn note_progress(&mut self, tick: Tick, now: Instant) {
+        self.acked = tick;
+        let quiet = |at| now >= at + LONGEST_KEYFRAME_PAUSE;
+        if self.piece_at.is_some_and(quiet) {
+            self.keyframes = 0;
+        }
+    }
+
+    /// How long after the last piece of a keyframe the next one may begin.
+    fn keyframe_pause(&self) -> Duration {
+        let doubled = KEYFRAME_PAUSE.saturating_mul(1 << self.keyframes.saturating_sub(1).min(16));
+        doubled.min(LONGEST_KEYFRAME_PAUSE)
     }
 }
 
@@ -137,7 +161,12 @@ pub(super) fn cut(
 /// After how many ticks without an acknowledgement a client is taken not to follow: all that are
 /// kept but a few.
 const DEAF_TICKS: Tick = KEPT_TICKS as Tick - 16;
-/// The least time between two keyframes for a client that does not say that it has the first one;
-/// it doubles each time, up to [`LONGEST_KEYFRAME_PAUSE`].
-pub(super) const KEYFRAME_PAUSE: Duration = Duration::from_secs(1);
+/// The least time between two keyframes for a client: each can be megabytes. It doubles each time, up
+/// to [`LONGEST_KEYFRAME_PAUSE`], until the client has followed for as long as that.
+const KEYFRAME_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_KEYFRAME_PAUSE: Duration = Duration::from_secs(16);
+/// Keyframes before that time, a second, for whoever came anew, or has the last one and asks: as
+/// often as a page is loaded anew, or a phone wakes, by somebody impatient.
+const PROMPT_KEYFRAME_RATE: f64 = 0.1;
+/// Such keyframes at once: a state that differs is compared twice before the client falls back.
+const PROMPT_KEYFRAME_BURST: f64 = 3.0;

@@ -242,6 +242,99 @@ fn a_client_that_says_again_and_again_that_it_has_nothing_is_sent_few_keyframes(
 }
 
 #[test]
+fn whoever_asks_greets_or_sleeps_all_the_time_is_sent_few_keyframes() {
+    // Who acknowledges nothing, what it was sent, and more than that.
+    for acks in [None, Some(false), Some(true)] {
+        for hello in [false, true] {
+            let mut h = Harness::with(2, |config| {
+                config.mode = AuthorityMode::Validated;
+                config.options = r#"{"save_bytes": 200000}"#.to_owned();
+            });
+            let mut clients = vec![Client::new(0, 2), Client::new(1, 2)];
+            follow(&mut h, &mut clients, 60, |_| true);
+            let before = counters(&h).keyframes;
+            for n in 0..60 * 60_u32 {
+                h.acks[0] = clients[0].ack();
+                h.acks[1] = match acks {
+                    None => Ack::Of(0, 0),
+                    Some(false) => clients[1].ack(),
+                    Some(true) => Ack::All,
+                };
+                for slot in 0..2 {
+                    h.input(slot, &[(h.room.clock() + 1, 0.0)]);
+                }
+                if n % 20 == 0 {
+                    let event = if hello {
+                        ClientEvent::Hello { module: None }
+                    } else {
+                        ClientEvent::Resync {
+                            mismatch: None,
+                            views: false,
+                        }
+                    };
+                    h.client_event(1, &event);
+                }
+                h.sent.clear();
+                h.tick();
+                for client in &mut clients {
+                    // A keyframe that was begun anew starts with its first piece.
+                    if hello && client.slot == 1 {
+                        client.pieces.clear();
+                        continue;
+                    }
+                    client.take(&h.sent, true);
+                }
+            }
+            let keyframes = counters(&h).keyframes - before;
+            // At the most three, and one each ten seconds, besides those after 1, 2, 4, 8, 16 and
+            // 16 seconds.
+            assert!(keyframes <= 3 + 6 + 6, "{keyframes} ({acks:?}, {hello})");
+            assert_eq!(clients[0].keyframes.len(), 1);
+            assert_eq!(clients[0].held, Some(h.room.game_tick()));
+        }
+    }
+}
+
+#[test]
+fn a_page_that_sleeps_again_and_again_is_in_step_within_a_second_each_time() {
+    let (mut h, mut clients) = match_of(2);
+    follow(&mut h, &mut clients, 60, |_| true);
+    for cycle in 0..6 {
+        let sleeper = clients.pop().unwrap();
+        follow(&mut h, &mut clients, 600, |_| true);
+        clients.push(sleeper);
+        if cycle % 2 == 0 {
+            h.hello(1);
+        }
+        let resync = ClientEvent::Resync {
+            mismatch: None,
+            views: false,
+        };
+        h.client_event(1, &resync);
+        follow(&mut h, &mut clients, 60, |_| true);
+        assert_eq!(clients[1].held, Some(h.room.game_tick()), "cycle {cycle}");
+        follow(&mut h, &mut clients, 120, |_| true);
+        assert_eq!(clients[1].held, Some(h.room.game_tick()), "cycle {cycle}");
+    }
+}
+
+#[test]
+fn whoever_comes_back_while_pieces_are_under_way_gets_a_keyframe_at_once() {
+    let mut h = Harness::with(2, |config| {
+        config.mode = AuthorityMode::Validated;
+        config.options = r#"{"save_bytes": 400000}"#.to_owned();
+    });
+    let mut clients = vec![Client::new(0, 2), Client::new(1, 2)];
+    follow(&mut h, &mut clients, 3, |_| true);
+    assert!(clients[1].keyframes.is_empty() && !clients[1].pieces.is_empty());
+    clients[1] = Client::new(1, 2);
+    h.hello(1);
+    follow(&mut h, &mut clients, 20, |_| true);
+    assert_eq!(clients[1].keyframes.len(), 1);
+    assert_eq!(clients[1].held, Some(h.room.game_tick()));
+}
+
+#[test]
 fn acknowledgements_of_ticks_that_were_never_sent_count_for_nothing() {
     let (mut h, mut clients) = match_of(2);
     follow(&mut h, &mut clients, 60, |_| true);
