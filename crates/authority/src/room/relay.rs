@@ -288,12 +288,18 @@ impl Relay {
             return outbox.clock(clock);
         }
         let round_trip = pipeline.manifest().tick_rate * LONG_ROUND_TRIP_MS / 1_000;
-        let held = self
-            .followers
-            .iter()
-            .zip(players)
-            .filter(|(follower, player)| follower.follows() && player.watches())
-            .map(|(follower, _)| follower.held());
+        let following = || {
+            let followers = self.followers.iter().zip(players);
+            let following = followers.filter(|(f, player)| f.follows() && player.watches());
+            following.map(|(follower, _)| follower)
+        };
+        // One who never acknowledges anything must not make everybody's packets larger.
+        let nearest = following().map(|follower| follower.acked).max();
+        let nearest = nearest.unwrap_or(newest);
+        let slack = STRAGGLER_TICKS.max(round_trip);
+        let straggles = |follower: &&Follower| follower.acked + slack < nearest;
+        let held = following().filter(|follower| !straggles(follower));
+        let held = held.map(Follower::held);
         let oldest = (newest + 1).saturating_sub(REPEATED_TICKS);
         let first = held.min().unwrap_or(newest).saturating_add(1);
         let first = first.clamp(oldest.max(1), newest);
@@ -441,6 +447,10 @@ fn is_news(tick: &ConfirmedTick, before: &ConfirmedTick) -> bool {
 /// Most ticks that a packet for all repeats for those who have not acknowledged them: a second at
 /// 60 Hz, well beyond the slowest line that one can play on.
 const REPEATED_TICKS: Tick = 64;
+/// How many ticks further back than the nearest follower's a follower's acknowledgements may be
+/// until what it lacks is sent to it alone, if they are more than a long round trip: half a second at
+/// 60 Hz, between the best line and the slowest that one can play on.
+const STRAGGLER_TICKS: Tick = 32;
 /// After how many ticks of the clock the next packet goes out although nothing is new.
 const QUIET_TICKS: Tick = 2;
 /// After this time an acknowledgement that has not come is taken to mean that the ticks are lacking:

@@ -335,6 +335,47 @@ fn whoever_comes_back_while_pieces_are_under_way_gets_a_keyframe_at_once() {
 }
 
 #[test]
+fn one_who_never_acknowledges_does_not_make_everyones_packets_larger() {
+    let (mut h, mut clients) = match_of(3);
+    follow(&mut h, &mut clients, 60, |_| true);
+    let (stuck, before) = (clients[2].ack(), counters(&h));
+    let mut longest = 0;
+    for n in 0..600_u32 {
+        for client in &clients {
+            h.acks[client.slot] = if client.slot == 2 {
+                stuck
+            } else {
+                client.ack()
+            };
+            let x = ((n + client.slot as u32) % 7) as f32 / 10.0;
+            h.input(client.slot, &[(h.room.game_tick() + 1, x)]);
+        }
+        h.sent.clear();
+        h.tick();
+        for client in &mut clients {
+            // Nothing lossy reaches the one who straggles.
+            client.take(&h.sent, client.slot != 2);
+        }
+        for (_, channel, update) in h.states() {
+            if let (Channel::Lossy, Some(state_update::Body::Confirmed(confirmed))) =
+                (channel, update.body)
+                && n > 40
+            {
+                longest = longest.max(h.room.game_tick() + 1 - confirmed.first_tick);
+            }
+        }
+    }
+    assert!(longest <= 3, "packets for all repeat {longest} ticks");
+    // It is served all the same, reliably and not too often.
+    let after = counters(&h);
+    assert!(after.catch_ups - before.catch_ups <= 10 * 4 + 8, "{after:?}");
+    follow(&mut h, &mut clients, 30, |_| true);
+    for client in &clients {
+        assert_eq!(client.held, Some(h.room.game_tick()));
+    }
+}
+
+#[test]
 fn acknowledgements_of_ticks_that_were_never_sent_count_for_nothing() {
     let (mut h, mut clients) = match_of(2);
     follow(&mut h, &mut clients, 60, |_| true);
