@@ -92,9 +92,14 @@ impl Relay {
         }
         let follower = &mut self.followers[slot];
         match follower.service {
-            // What it sent before it knew speaks of confirmed ticks, not of views.
-            Service::Views { since } if now < since + FALL_BACK_SETTLES => {}
-            Service::Views { .. } => self.views.handle_ack(slot as Slot, tick, bits),
+            // What it sent before it knew speaks of confirmed ticks, not of views, and may come late.
+            // Those are acknowledged without bits, and every second view with some.
+            Service::Views { ref mut switched } => {
+                *switched |= bits != 0;
+                if *switched && (newest || bits != 0) {
+                    self.views.handle_ack(slot as Slot, tick, bits);
+                }
+            }
             // It cannot speak of what it has not received whole.
             Service::Pieces(..) => {}
             Service::Ticks => {
@@ -149,7 +154,7 @@ impl Relay {
             mismatches.retain(|at| now.saturating_duration_since(*at) < MISMATCH_WINDOW);
             mismatches.push(now);
             if mismatches.len() >= MISMATCHES {
-                follower.service = Service::Views { since: now };
+                follower.service = Service::Views { switched: false };
                 self.views.reset(slot as Slot);
                 return Resync::FellBack;
             }
@@ -469,6 +474,3 @@ const KEYFRAME_TICKS: usize = 64;
 /// game by itself.
 const MISMATCHES: usize = 3;
 const MISMATCH_WINDOW: Duration = Duration::from_secs(60);
-/// How long acknowledgements are not believed after a client fell back: until then they may be of
-/// confirmed ticks.
-const FALL_BACK_SETTLES: Duration = Duration::from_secs(1);

@@ -48,7 +48,8 @@ pub(super) enum Service {
     Pieces(Arc<State>, usize),
     /// It does not simulate by itself any more.
     Views {
-        since: Instant,
+        /// Whether it has acknowledged views.
+        switched: bool,
     },
 }
 

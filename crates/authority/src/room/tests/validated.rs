@@ -368,7 +368,10 @@ fn one_who_never_acknowledges_does_not_make_everyones_packets_larger() {
     assert!(longest <= 3, "packets for all repeat {longest} ticks");
     // It is served all the same, reliably and not too often.
     let after = counters(&h);
-    assert!(after.catch_ups - before.catch_ups <= 10 * 4 + 8, "{after:?}");
+    assert!(
+        after.catch_ups - before.catch_ups <= 10 * 4 + 8,
+        "{after:?}"
+    );
     follow(&mut h, &mut clients, 30, |_| true);
     for client in &clients {
         assert_eq!(client.held, Some(h.room.game_tick()));
@@ -480,6 +483,66 @@ fn three_differing_hashes_within_a_minute_make_a_client_one_that_is_sent_snapsho
         clients[0].held == Some(h.room.game_tick()),
         "the other one goes on"
     );
+}
+
+/// Makes slot 1 one that is sent views, by hashes that differ.
+fn fall_back(h: &mut Harness, clients: &mut [Client]) {
+    follow(h, clients, 70, |_| true);
+    for _ in 0..3 {
+        let mismatch = Some((h.room.game_tick() / 30 * 30, 0xdead));
+        let views = false;
+        h.client_event(1, &ClientEvent::Resync { mismatch, views });
+        follow(h, clients, 70, |_| true);
+    }
+    assert_eq!(counters(h).fall_backs, 1);
+    clients[1].deltas.clear();
+}
+
+#[test]
+fn acknowledgements_of_confirmed_ticks_are_not_taken_for_those_of_views() {
+    let (mut h, mut clients) = match_of(2);
+    fall_back(&mut h, &mut clients);
+    // It does not know for seconds, and acknowledges ticks of which it was sent views as well.
+    follow(&mut h, &mut clients, 180, |_| true);
+    assert!(
+        clients[1]
+            .held
+            .is_some_and(|held| held + 3 > h.room.game_tick())
+    );
+    for update in std::mem::take(&mut clients[1].deltas) {
+        let (_, packet) = super::full::packet(&update);
+        assert_eq!(packet.baseline_age, 0, "of what it may not have");
+    }
+    // Then it starts from the views that come from now on.
+    let mut views = gs_engine::replication::ReceivedViews::new();
+    let (mut from_views, late) = (0, clients[1].ack());
+    for n in 0..120_u32 {
+        let (tick, bits) = views.ack();
+        h.acks[1] = Ack::Of(tick, bits);
+        h.input(1, &[(h.room.clock() + 1, 0.0)]);
+        if n == 60 {
+            // What was under way for long comes with an older clock.
+            h.clock_ms -= 500;
+            h.acks[1] = late;
+            h.input(1, &[]);
+            h.clock_ms += 500;
+        }
+        h.acks[0] = clients[0].ack();
+        h.input(0, &[(h.room.clock() + 1, 0.0)]);
+        h.sent.clear();
+        h.tick();
+        for client in &mut clients {
+            client.take(&h.sent, true);
+        }
+        for update in std::mem::take(&mut clients[1].deltas) {
+            let (tick, packet) = super::full::packet(&update);
+            from_views += u32::from(packet.baseline_age > 0);
+            let applied = views.apply(&clients[1].schema, tick, &packet).unwrap();
+            assert_eq!(applied, gs_engine::replication::Applied::New, "packet {n}");
+        }
+    }
+    assert!(from_views > 100, "{from_views}");
+    assert_eq!(views.newest().unwrap().0, h.room.game_tick());
 }
 
 #[test]
