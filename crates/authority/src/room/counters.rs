@@ -48,7 +48,7 @@ pub struct RoomCounters {
     pub mismatches: u64,
     /// Reports of what differed.
     pub desyncs: u64,
-    /// Players who are sent snapshots because their own simulation kept differing.
+    /// Players who are sent snapshots because their own simulation kept differing, or cannot run.
     pub fall_backs: u64,
     /// Packets that were to be sent.
     pub transmits: u64,

@@ -155,6 +155,11 @@ impl<S: Simulation> Room<S> {
             Ok(ClientEvent::Hello { .. }) => self.handle_hello(slot, now),
             Ok(ClientEvent::Leave) => self.give_up(slot),
             Ok(ClientEvent::Command(data)) => self.handle_command(slot, &data, now),
+            Ok(ClientEvent::Resync { views: true, .. })
+                if matches!(self.service, Service::Validated(_)) =>
+            {
+                self.handle_no_module(slot, now);
+            }
             Ok(ClientEvent::Resync { mismatch, .. }) => self.handle_resync(slot, mismatch, now),
             Ok(ClientEvent::Desync { tick, differences }) => {
                 self.handle_desync(slot, tick, &differences, now);
@@ -225,23 +230,47 @@ impl<S: Simulation> Room<S> {
                 return;
             }
         };
-        match resync {
-            Resync::Served => self.counters.resyncs += 1,
-            Resync::Limited => self.counters.requests_limited += 1,
-            Resync::FellBack => {
-                self.counters.resyncs += 1;
-                self.counters.fall_backs += 1;
-                tracing::warn!(
-                    match.id = self.config.match_id,
-                    player.id = &*self.players[slot].identity,
-                    tick = self.pipeline.tick(),
-                    "a player's own simulation keeps differing; it is sent snapshots from now on"
-                );
-                let reason = "your simulation differed from the server's too often".to_owned();
-                let mode = wire::AuthorityMode::Full.into();
-                self.tell(slot, &Body::Mode(wire::ModeChanged { mode, reason }));
-            }
+        self.answer_resync(slot, resync);
+    }
+
+    /// A player's module cannot run where it is. That is so before the match starts, too.
+    fn handle_no_module(&mut self, slot: usize, now: Instant) {
+        let over = !matches!(self.phase, Phase::Waiting { .. } | Phase::Running);
+        if let Service::Validated(relay) = &mut self.service
+            && !over
+        {
+            let resync = relay.handle_no_module(slot, now);
+            self.answer_resync(slot, resync);
         }
+    }
+
+    fn answer_resync(&mut self, slot: usize, resync: Resync) {
+        let (match_id, player) = (self.config.match_id.as_str(), &*self.players[slot].identity);
+        let tick = self.pipeline.tick();
+        let reason = match resync {
+            Resync::Served => {
+                self.counters.resyncs += 1;
+                return;
+            }
+            Resync::Limited => {
+                self.counters.requests_limited += 1;
+                return;
+            }
+            Resync::FellBack => {
+                tracing::warn!(match.id = match_id, player.id = player, tick,
+                    "a player's own simulation keeps differing; it is sent snapshots from now on");
+                "your simulation differed from the server's too often"
+            }
+            Resync::GaveUp => {
+                tracing::info!(match.id = match_id, player.id = player, tick,
+                    "a player cannot run the module; it is sent snapshots from now on");
+                "its module cannot run"
+            }
+        };
+        self.counters.resyncs += 1;
+        self.counters.fall_backs += 1;
+        let (mode, reason) = (wire::AuthorityMode::Full.into(), reason.to_owned());
+        self.tell(slot, &Body::Mode(wire::ModeChanged { mode, reason }));
     }
 
     /// Writes down what differed, for the game's developer. All of it is a player's word.

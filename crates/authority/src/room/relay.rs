@@ -53,6 +53,8 @@ pub(super) enum Resync {
     Limited,
     /// Its state differed too often: it is sent views from now on.
     FellBack,
+    /// Its module cannot run: it is sent views from now on.
+    GaveUp,
 }
 
 impl Relay {
@@ -93,7 +95,7 @@ impl Relay {
         let follower = &mut self.followers[slot];
         match follower.service {
             // What it sent before it knew speaks of confirmed ticks, not of views, and may come late.
-            // Those are acknowledged without bits, and every second view with some.
+            // A confirmed tick is acknowledged without bits; views are with some, from the second on.
             Service::Views { ref mut switched } => {
                 *switched |= bits != 0;
                 if *switched && (newest || bits != 0) {
@@ -127,6 +129,24 @@ impl Relay {
         }
     }
 
+    /// A player cannot follow at all: it is sent views from now on.
+    pub(super) fn handle_no_module(&mut self, slot: usize, now: Instant) -> Resync {
+        if !self.followers[slot].resyncs.take(now) {
+            return Resync::Limited;
+        }
+        if self.sends_views(slot) {
+            self.views.reset(slot as Slot);
+            return Resync::Served;
+        }
+        self.send_views_from_now_on(slot);
+        Resync::GaveUp
+    }
+
+    fn send_views_from_now_on(&mut self, slot: usize) {
+        self.followers[slot].service = Service::Views { switched: false };
+        self.views.reset(slot as Slot);
+    }
+
     /// A player cannot follow any more. `differs` says that its hash of that tick is not the
     /// server's.
     pub(super) fn handle_resync(
@@ -154,8 +174,7 @@ impl Relay {
             mismatches.retain(|at| now.saturating_duration_since(*at) < MISMATCH_WINDOW);
             mismatches.push(now);
             if mismatches.len() >= MISMATCHES {
-                follower.service = Service::Views { switched: false };
-                self.views.reset(slot as Slot);
+                self.send_views_from_now_on(slot);
                 return Resync::FellBack;
             }
         }

@@ -546,6 +546,55 @@ fn acknowledgements_of_confirmed_ticks_are_not_taken_for_those_of_views() {
 }
 
 #[test]
+fn a_client_whose_module_cannot_run_is_sent_views_from_the_start_or_from_then_on() {
+    for waiting in [true, false] {
+        let (mut h, mut clients) = match_of(2);
+        if !waiting {
+            follow(&mut h, &mut clients, 70, |_| true);
+        }
+        let ask = ClientEvent::Resync {
+            mismatch: None,
+            views: true,
+        };
+        h.hello(1);
+        h.client_event(1, &ask);
+        let changed = h.bodies(1).into_iter().find_map(|body| match body {
+            Body::Mode(changed) => Some(changed),
+            _ => None,
+        });
+        let changed = changed.expect("it is told");
+        assert_eq!(changed.mode(), wire::AuthorityMode::Full);
+        assert_eq!(changed.reason, "its module cannot run");
+        assert_eq!(h.hello(1).mode(), wire::AuthorityMode::Full);
+        // Asked again, it starts from nothing again, as often as anybody may.
+        for _ in 0..10 {
+            h.client_event(1, &ask);
+        }
+        let before = counters(&h);
+        assert_eq!((before.fall_backs, before.requests_limited), (1, 9));
+        let mut views = gs_engine::replication::ReceivedViews::new();
+        clients[1].deltas.clear();
+        for _ in 0..90 {
+            let (tick, bits) = views.ack();
+            h.acks[1] = Ack::Of(tick, bits);
+            h.input(1, &[(h.room.clock() + 1, 0.0)]);
+            follow(&mut h, &mut clients[..1], 1, |_| true);
+            let sent = h.sent.clone();
+            clients[1].take(&sent, true);
+            for update in std::mem::take(&mut clients[1].deltas) {
+                let (tick, packet) = super::full::packet(&update);
+                views.apply(&clients[1].schema, tick, &packet).unwrap();
+            }
+        }
+        let (tick, view) = views.newest().unwrap();
+        assert_eq!((tick, view.entities.len()), (h.room.game_tick(), 3));
+        assert!(h.room.game_tick() > 60);
+        assert_eq!(clients[0].held, Some(tick), "the other one goes on");
+        assert_eq!(counters(&h).fall_backs, 1);
+    }
+}
+
+#[test]
 fn forged_hashes_and_storms_of_requests_hurt_only_who_sends_them() {
     let (mut h, mut clients) = match_of(2);
     follow(&mut h, &mut clients, 70, |_| true);
