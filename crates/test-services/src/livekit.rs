@@ -1,0 +1,183 @@
+//! A LiveKit server for a test.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::ports::{free_tcp_port, free_udp_port};
+use crate::process::Process;
+
+/// A LiveKit server on free loopback ports; ends with the value, or with the process.
+pub struct LiveKit {
+    process: Process,
+    options: LiveKitOptions,
+    ports: Ports,
+}
+
+/// How a LiveKit server is set up; the default is what `gameserver dev` runs.
+#[derive(Clone, Debug, Default)]
+pub struct LiveKitOptions {
+    /// Whether a room is made for whoever joins it first.
+    pub auto_create: bool,
+    /// Port on 127.0.0.1 of the Redis server that it keeps its rooms in.
+    pub redis_port: Option<u16>,
+    /// Where it sends its events.
+    pub webhook_url: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    http: u16,
+    tcp: u16,
+    udp: u16,
+}
+
+impl LiveKit {
+    /// Name of the key that every server of this kind has.
+    pub const KEY: &str = "devkey";
+    /// The key's secret.
+    pub const SECRET: &str = "secretsecretsecretsecretsecretsecret";
+
+    /// The server that the tests of this process share, which makes rooms for whoever joins.
+    ///
+    /// # Panics
+    /// Where there is no LiveKit server; the text says how to install it.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<LiveKit> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            Self::start(LiveKitOptions {
+                auto_create: true,
+                ..LiveKitOptions::default()
+            })
+        })
+    }
+
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Panics
+    /// Where there is no LiveKit server; the text says how to install it.
+    pub fn start(options: LiveKitOptions) -> Self {
+        // Between finding a port free and using it another process may take it.
+        for _ in 0..3 {
+            let server = Self {
+                process: Process::new("livekit-server", Signal::KILL),
+                options: options.clone(),
+                ports: Ports {
+                    http: free_tcp_port(),
+                    tcp: free_tcp_port(),
+                    udp: free_udp_port(),
+                },
+            };
+            if server.run() {
+                return server;
+            }
+            eprintln!(
+                "livekit-server ended at its start:\n{}",
+                server.process.log()
+            );
+        }
+        panic!("livekit-server does not start");
+    }
+
+    /// `ws://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.ports.http)
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn http_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.http)
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// Starts it again after [`kill`](Self::kill), on the same ports, and waits until it answers.
+    ///
+    /// # Panics
+    /// Where it runs, or does not start.
+    pub fn restart(&self) {
+        assert!(
+            self.run(),
+            "livekit-server does not start again:\n{}",
+            self.process.log()
+        );
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    fn run(&self) -> bool {
+        let program = std::env::var_os("LIVEKIT_SERVER").unwrap_or("livekit-server".into());
+        let found = Command::new(&program).arg("--version").output();
+        assert!(found.is_ok(), "{MISSING}");
+        let mut command = Command::new(program);
+        command.env("LIVEKIT_CONFIG", self.configuration());
+        self.process.spawn(&mut command);
+        self.process.wait_until(|| self.answers())
+    }
+
+    fn configuration(&self) -> String {
+        let Ports { http, tcp, udp } = self.ports;
+        let (key, secret) = (Self::KEY, Self::SECRET);
+        let auto_create = self.options.auto_create;
+        let mut text = format!(
+            "port: {http}\n\
+             bind_addresses: [127.0.0.1]\n\
+             keys: {{{key}: {secret}}}\n\
+             enable_data_tracks: false\n\
+             rtc:\n  \
+               udp_port: {udp}\n  \
+               tcp_port: {tcp}\n  \
+               node_ip: 127.0.0.1\n  \
+               use_external_ip: false\n  \
+               enable_loopback_candidate: true\n  \
+               interfaces: {{includes: [{LOOPBACK_INTERFACE}]}}\n\
+             room: {{auto_create: {auto_create}}}\n\
+             logging: {{level: warn}}\n"
+        );
+        if let Some(port) = self.options.redis_port {
+            text.push_str(&format!("redis: {{address: '127.0.0.1:{port}'}}\n"));
+        }
+        if let Some(url) = &self.options.webhook_url {
+            text.push_str(&format!("webhook: {{api_key: {key}, urls: ['{url}']}}\n"));
+        }
+        text
+    }
+
+    fn answers(&self) -> bool {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.ports.http))?;
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        ask().is_ok_and(|answer| answer.ends_with("OK"))
+    }
+}
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const LOOPBACK_INTERFACE: &str = if cfg!(target_os = "linux") {
+    "lo"
+} else {
+    "lo0"
+};
+const MISSING: &str = "livekit-server is not on PATH, and LIVEKIT_SERVER does not name it; install \
+    it with `go install github.com/livekit/livekit-server/cmd/server@v1.13.5` and name the binary \
+    livekit-server";
