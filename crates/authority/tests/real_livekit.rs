@@ -33,7 +33,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use support::{DEADLINE, KEY, LiveKit, SECRET};
+use gs_test_services::{LiveKit, LiveKitOptions};
+use support::DEADLINE;
 
 /// The native game in place of a module.
 struct Native;
@@ -68,8 +69,12 @@ impl World {
     async fn on(livekit: Arc<LiveKit>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(directory.path()).await.unwrap());
-        let rooms = Arc::new(LiveKitRooms::new(&livekit.url(), KEY, SECRET));
-        let tokens = RoomTokens::new(KEY, SECRET);
+        let rooms = Arc::new(LiveKitRooms::new(
+            &livekit.url(),
+            LiveKit::KEY,
+            LiveKit::SECRET,
+        ));
+        let tokens = RoomTokens::new(LiveKit::KEY, LiveKit::SECRET);
         Self {
             livekit,
             store,
@@ -732,7 +737,7 @@ async fn whoever_takes_the_authoritys_place_without_the_lease_is_thrown_out_agai
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_livekit_lost_is_created_again_and_the_match_goes_on() {
     // Where joining creates no rooms, the authority has to.
-    let world = World::on(Arc::new(LiveKit::start(false))).await;
+    let world = World::on(Arc::new(LiveKit::start(LiveKitOptions::default()))).await;
     let (_, shutdown, run) = world.authority("one");
     let (id, players, room) = world.form_match(game::Game::NAME).await;
     world.wait_for_match(id, |m| m.ready_at.is_some()).await;

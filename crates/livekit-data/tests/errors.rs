@@ -68,7 +68,7 @@ async fn an_expired_token_is_unauthorized() {
 
 #[tokio::test]
 async fn a_room_that_nobody_created_is_not_found() {
-    let server = LiveKit::start(false);
+    let server = LiveKit::start(LiveKitOptions::default());
     let error = fail(server.options("missing", "alice")).await;
     assert!(
         matches!(error, ConnectError::RoomNotFound { .. }),

@@ -92,7 +92,7 @@ async fn a_deleted_room_ends_for_everyone() {
 
 #[tokio::test]
 async fn a_killed_server_is_a_lost_connection() {
-    let server = LiveKit::start(true);
+    let server = LiveKit::start(LiveKitOptions::auto_create());
     let (alice, mut events) = server.join("killing", "alice").await;
     server.kill();
     assert_eq!(

@@ -2,105 +2,31 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
-use std::net::{TcpListener, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use gs_test_services::{LiveKit, LiveKitOptions, free_tcp_port};
 use livekit_api::services::room::RoomClient;
 use livekit_rooms::{LiveKitRooms, RoomError, RoomTokens, Rooms};
 use tokio_tungstenite::tungstenite::Message;
 
-const KEY: &str = "devkey";
-const SECRET: &str = "a-secret-of-at-least-32-characters!!";
+const KEY: &str = LiveKit::KEY;
+const SECRET: &str = LiveKit::SECRET;
 const DEADLINE: Duration = Duration::from_secs(20);
 
-struct Server {
-    process: Child,
-    port: u16,
-    _directory: tempfile::TempDir,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let (port, tcp, udp) = (free_tcp_port(), free_tcp_port(), free_udp_port());
-        let config = format!(
-            "port: {port}\nbind_addresses: [127.0.0.1]\nkeys: {{{KEY}: '{SECRET}'}}\n\
-             room: {{auto_create: false}}\nenable_data_tracks: false\n\
-             rtc: {{udp_port: {udp}, tcp_port: {tcp}, node_ip: 127.0.0.1, use_external_ip: false, \
-             enable_loopback_candidate: true, interfaces: {{includes: [lo]}}}}\n"
-        );
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("livekit.yaml");
-        std::fs::write(&path, config).unwrap();
-        let program = std::env::var_os("LIVEKIT_SERVER").unwrap_or_else(|| "livekit-server".into());
-        let process = Command::new(program)
-            .arg("--config")
-            .arg(&path)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect(
-                "livekit-server is not on PATH, and LIVEKIT_SERVER does not name it: \
-                 go install github.com/livekit/livekit-server/cmd/server@v1.13.5",
-            );
-        let server = Self {
-            process,
-            port,
-            _directory: directory,
-        };
-        let client = RoomClient::with_api_key(&server.url(), KEY, SECRET);
-        let started = Instant::now();
-        while let Err(error) = client.list_rooms(Vec::new()).await {
-            assert!(
-                started.elapsed() < DEADLINE,
-                "livekit-server does not answer: {error}"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        server
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    fn rooms(&self) -> LiveKitRooms {
-        LiveKitRooms::new(&self.url(), KEY, SECRET)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-fn free_tcp_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn free_udp_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+fn server() -> (LiveKit, LiveKitRooms) {
+    let server = LiveKit::start(LiveKitOptions::default());
+    let rooms = LiveKitRooms::new(&server.http_url(), KEY, SECRET);
+    (server, rooms)
 }
 
 #[tokio::test]
 async fn a_room_is_created_as_the_specification_says_and_deleted_once() {
-    let server = Server::start().await;
-    let rooms = server.rooms();
+    let (server, rooms) = server();
     let sid = rooms.create_room("arena-0a1b2c3d", "arena").await.unwrap();
     assert!(sid.starts_with("RM_"), "{sid}");
 
-    let client = RoomClient::with_api_key(&server.url(), KEY, SECRET);
+    let client = RoomClient::with_api_key(&server.http_url(), KEY, SECRET);
     let listed = client.list_rooms(Vec::new()).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].sid, sid);
@@ -117,8 +43,7 @@ async fn a_room_is_created_as_the_specification_says_and_deleted_once() {
 
 #[tokio::test]
 async fn a_player_joins_with_the_token_is_muted_and_removed() {
-    let server = Server::start().await;
-    let rooms = server.rooms();
+    let (server, rooms) = server();
     rooms.create_room("arena-00000001", "arena").await.unwrap();
     let tokens = RoomTokens::new(KEY, SECRET);
     let player = tokens
@@ -129,8 +54,8 @@ async fn a_player_joins_with_the_token_is_muted_and_removed() {
 
     let join = |token: String| {
         let url = format!(
-            "ws://127.0.0.1:{}/rtc?access_token={token}&protocol=15&sdk=rust",
-            server.port
+            "{}/rtc?access_token={token}&protocol=15&sdk=rust",
+            server.url()
         );
         async move {
             let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
@@ -142,7 +67,7 @@ async fn a_player_joins_with_the_token_is_muted_and_removed() {
     let mut player_socket = join(player).await;
     let _authority_socket = join(authority).await;
 
-    let client = RoomClient::with_api_key(&server.url(), KEY, SECRET);
+    let client = RoomClient::with_api_key(&server.http_url(), KEY, SECRET);
     let authority = client
         .get_participant("arena-00000001", "authority")
         .await
@@ -186,8 +111,12 @@ async fn a_player_joins_with_the_token_is_muted_and_removed() {
 
 #[tokio::test]
 async fn a_wrong_secret_and_a_missing_server_are_told_apart() {
-    let server = Server::start().await;
-    let wrong = LiveKitRooms::new(&server.url(), KEY, "another-secret-of-32-characters!!!!!");
+    let (server, _) = server();
+    let wrong = LiveKitRooms::new(
+        &server.http_url(),
+        KEY,
+        "another-secret-of-32-characters!!!!!",
+    );
     let refused = wrong.create_room("arena-00000002", "arena").await;
     assert!(
         matches!(refused, Err(RoomError::Unauthorized { .. })),

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -29,6 +29,16 @@ pub struct LiveKitOptions {
     pub webhook_url: Option<String>,
 }
 
+impl LiveKitOptions {
+    /// A server that makes a room for whoever joins it first.
+    pub fn auto_create() -> Self {
+        Self {
+            auto_create: true,
+            ..Self::default()
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Ports {
     http: u16,
@@ -42,18 +52,15 @@ impl LiveKit {
     /// The key's secret.
     pub const SECRET: &str = "secretsecretsecretsecretsecretsecret";
 
-    /// The server that the tests of this process share, which makes rooms for whoever joins.
+    /// The server that the tests of this process share, which makes rooms for whoever joins;
+    /// counted, so that what holds it may as well hold one of its own.
     ///
     /// # Panics
     /// Where there is no LiveKit server; the text says how to install it.
-    pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<LiveKit> = OnceLock::new();
-        SHARED.get_or_init(|| {
-            Self::start(LiveKitOptions {
-                auto_create: true,
-                ..LiveKitOptions::default()
-            })
-        })
+    pub fn shared() -> Arc<Self> {
+        static SHARED: OnceLock<Arc<LiveKit>> = OnceLock::new();
+        let start = || Arc::new(Self::start(LiveKitOptions::auto_create()));
+        SHARED.get_or_init(start).clone()
     }
 
     /// Starts a server and waits until it answers.
