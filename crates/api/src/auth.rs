@@ -10,16 +10,27 @@ use gs_store::{
     USERNAME_LENGTH, username_key,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Shared;
 use crate::body::Body;
 use crate::caller::{Caller, Origin};
 use crate::environment::{new_id, random};
-use crate::problem::{FieldError, Problem};
+use crate::openapi::tag;
+use crate::problem::{Conflict, FieldError, Forbidden, Problem, TooManyRequests, Unauthorized};
 use crate::tokens::{ACCESS_TTL, REFRESH_TTL, hash};
 
-/// `POST /auth/register`. A guest who is signed in becomes the player and keeps the id.
+/// Register a player
+///
+/// With a guest's access token, the guest becomes the player and keeps its id and results.
+#[utoipa::path(post, path = "/auth/register", tag = tag::ACCOUNTS, request_body = RegisterBody,
+    security((), ("bearer" = [])),
+    responses(
+        (status = CREATED, description = "Registered and signed in", body = SignedIn),
+        (status = CONFLICT, response = Conflict),
+        (status = TOO_MANY_REQUESTS, response = TooManyRequests),
+    ))]
 pub(crate) async fn register(
     State(shared): State<Shared>,
     origin: Origin,
@@ -71,7 +82,15 @@ pub(crate) async fn register(
     signed_in(&shared, StatusCode::CREATED, &player).await
 }
 
-/// `POST /auth/login`.
+/// Sign in
+///
+/// An unknown name and a wrong password answer alike, in the same time.
+#[utoipa::path(post, path = "/auth/login", tag = tag::ACCOUNTS, request_body = LoginBody,
+    responses(
+        (status = OK, description = "Signed in", body = SignedIn),
+        (status = UNAUTHORIZED, response = Unauthorized),
+        (status = TOO_MANY_REQUESTS, response = TooManyRequests),
+    ))]
 pub(crate) async fn login(
     State(shared): State<Shared>,
     origin: Origin,
@@ -102,7 +121,15 @@ pub(crate) async fn login(
     signed_in(&shared, StatusCode::OK, &player).await
 }
 
-/// `POST /auth/guest`.
+/// Play as a guest
+///
+/// A guest has no password: it lasts as long as its session does.
+#[utoipa::path(post, path = "/auth/guest", tag = tag::ACCOUNTS, request_body = GuestBody,
+    responses(
+        (status = CREATED, description = "Signed in", body = SignedIn),
+        (status = CONFLICT, response = Conflict),
+        (status = TOO_MANY_REQUESTS, response = TooManyRequests),
+    ))]
 pub(crate) async fn guest(
     State(shared): State<Shared>,
     origin: Origin,
@@ -122,7 +149,16 @@ pub(crate) async fn guest(
     signed_in(&shared, StatusCode::CREATED, &player).await
 }
 
-/// `POST /auth/refresh`.
+/// Get new tokens
+///
+/// A refresh token works once. A repeat within 10 s gets the same successor; a later one ends the
+/// session.
+#[utoipa::path(post, path = "/auth/refresh", tag = tag::ACCOUNTS, request_body = RefreshBody,
+    responses(
+        (status = OK, description = "Still signed in", body = SignedIn),
+        (status = UNAUTHORIZED, response = Unauthorized),
+        (status = TOO_MANY_REQUESTS, response = TooManyRequests),
+    ))]
 pub(crate) async fn refresh(
     State(shared): State<Shared>,
     origin: Origin,
@@ -159,7 +195,11 @@ pub(crate) async fn refresh(
     answer(&shared, StatusCode::OK, &player, caller.session, successor)
 }
 
-/// `POST /auth/logout`. Ends the session that the access token comes from.
+/// Sign out
+///
+/// Ends the session that the access token comes from.
+#[utoipa::path(post, path = "/auth/logout", tag = tag::ACCOUNTS, security(("bearer" = [])),
+    responses((status = NO_CONTENT, description = "Signed out")))]
 pub(crate) async fn logout(
     State(shared): State<Shared>,
     caller: Caller,
@@ -168,7 +208,16 @@ pub(crate) async fn logout(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /auth/password`. Ends all sessions and answers with a new one.
+/// Change the password
+///
+/// Ends all sessions and answers with a new one.
+#[utoipa::path(post, path = "/auth/password", tag = tag::ACCOUNTS, request_body = PasswordBody,
+    security(("bearer" = [])),
+    responses(
+        (status = OK, description = "Changed and signed in", body = SignedIn),
+        (status = FORBIDDEN, response = Forbidden),
+        (status = TOO_MANY_REQUESTS, response = TooManyRequests),
+    ))]
 pub(crate) async fn change_password(
     State(shared): State<Shared>,
     origin: Origin,
@@ -209,40 +258,50 @@ pub(crate) async fn change_password(
     signed_in(&shared, StatusCode::OK, &player).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"username": "Ada", "password": "correct horse battery"}))]
 pub(crate) struct RegisterBody {
     username: String,
     password: String,
     email: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"username": "Ada", "password": "correct horse battery"}))]
 pub(crate) struct LoginBody {
     username: String,
     password: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({}))]
 pub(crate) struct GuestBody {
     username: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RefreshBody {
     refresh_token: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PasswordBody {
     current_password: String,
     new_password: String,
 }
 
-#[derive(Serialize)]
-struct SignedIn<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SignedIn {
     player_id: Uuid,
-    username: &'a str,
+    username: String,
+    /// For `Authorization: Bearer`.
     access_token: String,
+    /// For `POST /auth/refresh`, once.
     refresh_token: String,
     /// Seconds that the access token lasts.
     expires_in: i64,
@@ -295,7 +354,7 @@ fn answer(
     };
     let body = SignedIn {
         player_id: player.id,
-        username: &player.username,
+        username: player.username.clone(),
         access_token: shared.tokens.access_token(caller, shared.now())?,
         refresh_token,
         expires_in: ACCESS_TTL.num_seconds(),

@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -44,11 +44,12 @@ pub(crate) struct Params<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = Query::from_request_parts(parts, state).await;
-        query
-            .map(|Query(params)| Self(params))
-            .map_err(|r| Problem::malformed(r.body_text()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        serde_path_to_error::deserialize(pairs)
+            .map(Self)
+            .map_err(|error| refused(&error.path().to_string(), &error.inner().to_string()))
     }
 }
 
@@ -100,21 +101,48 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         if !inner.is_data() {
             return Problem::malformed(format!("the body is no JSON: {inner}"));
         }
-        let message = inner.to_string();
-        // Serde reports a missing field at the object that lacks it.
-        let missing = message
-            .strip_prefix("missing field `")
-            .and_then(|m| m.split('`').next());
-        match missing {
-            Some(field) => Problem::invalid(vec![FieldError::new(field, "is missing")]),
-            None => Problem::invalid(vec![FieldError::new(&path, without_position(&message))]),
-        }
+        refused(&path, &inner.to_string())
     })?;
     json.end()
         .map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))?;
     Ok(value)
 }
 
-fn without_position(message: &str) -> &str {
-    message.split(" at line ").next().unwrap_or(message)
+/// Names the field that a message of serde is about.
+fn refused(path: &str, message: &str) -> Problem {
+    // These are reported at the object that lacks the field, or has it and should not.
+    let named = [
+        ("missing field `", "is missing"),
+        ("unknown field `", "is not known to this call"),
+        ("duplicate field `", "is there twice"),
+    ];
+    for (start, what) in named {
+        let name = message.strip_prefix(start).and_then(|m| m.split_once('`'));
+        if let Some((name, _)) = name {
+            // Serde's path of an unknown field ends with the field itself.
+            let parent = match path.rsplit_once('.') {
+                Some((parent, last)) if last == name => parent,
+                _ => path,
+            };
+            let field = match parent {
+                "." | "" | "?" => name.to_owned(),
+                parent if parent == name => name.to_owned(),
+                parent => format!("{parent}.{name}"),
+            };
+            return Problem::invalid(vec![FieldError::new(&shortened(&field), what)]);
+        }
+    }
+    let message = message.split(" at line ").next().unwrap_or(message);
+    Problem::invalid(vec![FieldError::new(&shortened(path), shortened(message))])
 }
+
+/// What a caller sent, as far as an answer repeats it.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_REPEATED_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// Enough to know one's own mistake again.
+const MAX_REPEATED_CHARS: usize = 100;

@@ -1,29 +1,43 @@
 //! `/games`: what is served, and the modules for browsers.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::Shared;
 use crate::body::Segments;
 use crate::catalog::GameInfo;
-use crate::problem::Problem;
+use crate::openapi::tag;
+use crate::problem::{NotFound, Problem};
 
-/// `GET /games`.
-pub(crate) async fn list(State(shared): State<Shared>) -> Json<Value> {
-    let games: Vec<Value> = shared
-        .parts
-        .catalog
-        .games()
-        .iter()
-        .map(|g| describe(g))
-        .collect();
-    Json(json!({ "games": games }))
+/// The games that are served
+#[utoipa::path(get, path = "/games", tag = tag::GAMES, operation_id = "games",
+    responses((status = OK, description = "All of them", body = Games)))]
+pub(crate) async fn list(State(shared): State<Shared>) -> Json<Games> {
+    let games = shared.parts.catalog.games();
+    let games = games.iter().map(|game| Game::of(game)).collect();
+    Json(Games { games })
 }
 
-/// `GET /games/{game}/module/{sha256}`. The path names the bytes, so they never change.
+/// A game's module
+///
+/// The bytes that the server runs, for a client that predicts with them. The path names the bytes,
+/// so they never change.
+#[utoipa::path(get, path = "/games/{game}/module/{sha256}", tag = tag::GAMES,
+    params(
+        ("game" = String, Path, description = "The game's id"),
+        ("sha256" = String, Path, description = "The module's SHA-256, lower-case hex"),
+    ),
+    responses(
+        (status = OK, description = "WebAssembly", body = WebAssembly, content_type = WASM),
+        (status = NOT_FOUND, response = NotFound),
+    ))]
 pub(crate) async fn module(
     State(shared): State<Shared>,
     Segments((game, sha256)): Segments<(String, String)>,
@@ -32,7 +46,7 @@ pub(crate) async fn module(
         return Err(Problem::not_found("this game has no module with this hash"));
     };
     let headers = [
-        (CONTENT_TYPE, "application/wasm".to_owned()),
+        (CONTENT_TYPE, WASM.to_owned()),
         (
             CACHE_CONTROL,
             "public, max-age=31536000, immutable".to_owned(),
@@ -42,29 +56,90 @@ pub(crate) async fn module(
     Ok((headers, bytes).into_response())
 }
 
-fn describe(game: &GameInfo) -> Value {
-    let modes: Vec<&str> = game.modes.iter().map(|m| m.name.as_str()).collect();
-    let authority_modes: Map<String, Value> = game
-        .modes
-        .iter()
-        .map(|m| (m.name.clone(), m.authority_mode.as_str().into()))
-        .collect();
-    json!({
-        "id": game.id,
-        "title": game.title,
-        "version": game.version,
-        "abi": game.abi,
-        "tick_rate": game.tick_rate,
-        "players": {"min": game.min_players, "max": game.max_players},
-        "teams": game.teams,
-        "authority_mode": game.modes.first().map(|m| m.authority_mode.as_str()),
-        "modes": modes,
-        "authority_modes": authority_modes,
-        "module": {
-            "sha256": game.module_sha256,
-            "bytes": game.module_bytes,
-            "url": format!("/games/{}/module/{}", game.id, game.module_sha256),
-        },
-        "manifest": game.manifest,
-    })
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Games {
+    games: Vec<Game>,
 }
+
+/// A game, as its module and the configuration say.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Game {
+    #[schema(example = "arena")]
+    id: String,
+    /// Its name, for people.
+    title: String,
+    /// The module's version, for people.
+    version: String,
+    /// The version of the module's interface.
+    abi: u32,
+    /// Ticks a second.
+    tick_rate: u32,
+    players: PlayerRange,
+    /// Number of teams; 0: everyone for themselves.
+    teams: u8,
+    /// How the default mode is run: `full`, `validated` or `observer`.
+    authority_mode: Option<String>,
+    /// What one can queue for; the first is the default.
+    modes: Vec<String>,
+    /// How each mode is run.
+    authority_modes: BTreeMap<String, String>,
+    module: Module,
+    /// The module's manifest, with the schemas of inputs, events and state.
+    #[schema(value_type = Object)]
+    manifest: Value,
+}
+
+/// Fewest and most players of a match.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlayerRange {
+    min: u8,
+    max: u8,
+}
+
+/// Where to get a game's module.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Module {
+    /// SHA-256, lower-case hex.
+    sha256: String,
+    /// Length.
+    bytes: usize,
+    /// Relative to this server.
+    url: String,
+}
+
+impl Game {
+    fn of(game: &GameInfo) -> Self {
+        let modes = game.modes.iter();
+        Self {
+            id: game.id.clone(),
+            title: game.title.clone(),
+            version: game.version.clone(),
+            abi: game.abi,
+            tick_rate: game.tick_rate,
+            players: PlayerRange {
+                min: game.min_players,
+                max: game.max_players,
+            },
+            teams: game.teams,
+            authority_mode: game.modes.first().map(|m| m.authority_mode.clone()),
+            modes: modes.clone().map(|m| m.name.clone()).collect(),
+            authority_modes: modes
+                .map(|m| (m.name.clone(), m.authority_mode.clone()))
+                .collect(),
+            module: Module {
+                sha256: game.module_sha256.clone(),
+                bytes: game.module_bytes,
+                url: format!("/games/{}/module/{}", game.id, game.module_sha256),
+            },
+            manifest: game.manifest.clone(),
+        }
+    }
+}
+
+/// A module's bytes.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes an answer that is no JSON")]
+pub(crate) struct WebAssembly(Vec<u8>);
+
+const WASM: &str = "application/wasm";

@@ -3,27 +3,52 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::openapi::tag;
 use crate::{Background, Shared};
 
-/// `GET /healthz`: the process answers.
-pub(crate) async fn alive() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+/// Is the process alive
+#[utoipa::path(get, path = "/healthz", tag = tag::SERVER,
+    responses((status = OK, description = "It answers", body = Alive)))]
+pub(crate) async fn alive() -> Json<Alive> {
+    Json(Alive { status: "ok" })
 }
 
-/// `GET /readyz`: it can do its work, or what it lacks.
-pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Value>) {
+/// Can the server do its work
+#[utoipa::path(get, path = "/readyz", tag = tag::SERVER,
+    responses(
+        (status = OK, description = "It can", body = Readiness),
+        (status = SERVICE_UNAVAILABLE, description = "It lacks something", body = Readiness),
+    ))]
+pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Readiness>) {
     let store = shared.store().ping().await.is_ok();
     let matchmaking = *shared.background.borrow() == Background::Running;
     let missing: Vec<&str> = [("store", store), ("matchmaking", matchmaking)]
         .into_iter()
         .filter_map(|(name, ready)| (!ready).then_some(name))
         .collect();
-    let (status, word) = if missing.is_empty() {
+    let (code, status) = if missing.is_empty() {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    (status, Json(json!({ "status": word, "missing": missing })))
+    (code, Json(Readiness { status, missing }))
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Alive {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// `ready` or `not ready`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// What the server lacks.
+    #[schema(example = json!([]))]
+    missing: Vec<&'static str>,
 }

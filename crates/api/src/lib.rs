@@ -15,11 +15,13 @@ mod health;
 mod limits;
 mod matches;
 mod observe;
+mod openapi;
 mod passwords;
 mod placement;
 mod problem;
 mod queue;
 mod room_token;
+mod timestamp;
 mod tokens;
 
 use std::future::Future;
@@ -31,7 +33,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, Method};
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use gs_store::{Store, StoreError};
 use livekit_rooms::{RoomTokens, Rooms};
 use tokio::sync::{Semaphore, watch};
@@ -87,23 +89,8 @@ impl Api {
             .allow_headers([AUTHORIZATION, CONTENT_TYPE])
             .expose_headers([RETRY_AFTER, HeaderName::from_static(observe::REQUEST_ID)])
             .max_age(CORS_MAX_AGE);
-        Router::new()
-            .route("/auth/register", post(auth::register))
-            .route("/auth/login", post(auth::login))
-            .route("/auth/guest", post(auth::guest))
-            .route("/auth/refresh", post(auth::refresh))
-            .route("/auth/logout", post(auth::logout))
-            .route("/auth/password", post(auth::change_password))
-            .route("/auth/token", get(room_token::room_token))
-            .route("/match/queue", post(queue::enqueue))
-            .route("/match/queue/{ticket_id}", delete(queue::cancel))
-            .route("/match/status", get(queue::status))
-            .route("/games", get(games::list))
-            .route("/games/{game}/module/{sha256}", get(games::module))
-            .route("/matches/{match_id}", get(matches::one))
-            .route("/players/{player_id}/matches", get(matches::of_player))
-            .route("/healthz", get(health::alive))
-            .route("/readyz", get(health::ready))
+        Router::from(openapi::routes())
+            .route("/openapi.json", get(openapi::document))
             .with_state(self.shared.clone())
             .merge(more)
             .fallback(|| async { Problem::not_found("there is nothing at this path") })
@@ -112,6 +99,11 @@ impl Api {
             .layer(middleware::from_fn(observe::limit_time))
             .layer(cors)
             .layer(middleware::from_fn(observe::observe))
+    }
+
+    /// The contract of [`Api::router`], as `/openapi.json` answers it.
+    pub fn openapi() -> utoipa::openapi::OpenApi {
+        openapi::routes().into_openapi()
     }
 
     /// Places matches and tidies up until `shutdown`; then it also ends all waiting calls, so that

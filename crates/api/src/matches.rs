@@ -1,46 +1,62 @@
 //! `/matches` and `/players/{player_id}/matches`: match history.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, SecondsFormat, Utc};
 use gs_store::{Match, MatchSlot};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use crate::Shared;
 use crate::body::{Params, Segments, parse_id};
-use crate::problem::{FieldError, Problem};
+use crate::openapi::tag;
+use crate::problem::{FieldError, NotFound, Problem};
+use crate::timestamp::Timestamp;
 
-/// `GET /matches/{match_id}`.
+/// A match
+#[utoipa::path(get, path = "/matches/{match_id}", tag = tag::HISTORY, operation_id = "match",
+    params(("match_id" = Uuid, Path, description = "The match")),
+    responses(
+        (status = OK, description = "What is known of it", body = MatchDocument),
+        (status = NOT_FOUND, response = NotFound),
+    ))]
 pub(crate) async fn one(
     State(shared): State<Shared>,
     Segments(match_id): Segments<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<MatchDocument>, Problem> {
     let found = shared
         .store()
         .match_by_id(parse_id(&match_id, "match")?)
         .await?;
     let found = found.ok_or_else(|| Problem::not_found("there is no such match"))?;
-    Ok(Json(describe(&found)))
+    Ok(Json(MatchDocument::of(found)))
 }
 
-/// `GET /players/{player_id}/matches`: ended ones, newest first.
+/// A player's matches
+///
+/// Those that ended, newest first.
+#[utoipa::path(get, path = "/players/{player_id}/matches", tag = tag::HISTORY,
+    operation_id = "matches_of_player",
+    params(("player_id" = Uuid, Path, description = "The player"), PageParams),
+    responses(
+        (status = OK, description = "A page of them", body = MatchPage),
+        (status = NOT_FOUND, response = NotFound),
+    ))]
 pub(crate) async fn of_player(
     State(shared): State<Shared>,
     Segments(player_id): Segments<String>,
     Params(params): Params<PageParams>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<MatchPage>, Problem> {
     let player_id = parse_id(&player_id, "player")?;
     let limit = params.limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
         let message = format!("has to be 1 to {MAX_PAGE}");
         return Err(Problem::invalid(vec![FieldError::new("limit", message)]));
     }
-    let before = params
-        .cursor
-        .as_deref()
-        .map(uuid::Uuid::parse_str)
-        .transpose();
+    let before = params.cursor.as_deref().map(Uuid::parse_str).transpose();
     let before = before.map_err(|_| {
         Problem::invalid(vec![FieldError::new("cursor", "has to be a `next_cursor`")])
     })?;
@@ -50,66 +66,118 @@ pub(crate) async fn of_player(
     let page = shared.store().matches_of(player_id, before, limit).await?;
     let full = page.len() == limit as usize;
     let next_cursor = page.last().filter(|_| full).map(|m| m.id);
-    let matches: Vec<Value> = page.iter().map(describe).collect();
-    Ok(Json(
-        json!({ "matches": matches, "next_cursor": next_cursor }),
-    ))
+    let matches = page.into_iter().map(MatchDocument::of).collect();
+    Ok(Json(MatchPage {
+        matches,
+        next_cursor,
+    }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct PageParams {
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Most matches in the answer, 1 to 100; 20 where absent.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
 }
 
-fn describe(found: &Match) -> Value {
-    let players: Vec<Value> = found.slots.iter().map(describe_slot).collect();
-    // The authority wrote it as JSON.
-    let details: Option<Value> = found
-        .details
-        .as_deref()
-        .and_then(|details| serde_json::from_str(details).ok());
-    json!({
-        "match_id": found.id,
-        "game": found.game,
-        "mode": found.mode,
-        "authority_mode": found.authority_mode,
-        "rated": found.rated,
-        "module_sha256": found.module_sha256,
-        "status": found.status.as_str(),
-        "outcome": found.outcome.map(|o| o.as_str()),
-        "reason": found.reason,
-        "details": details,
-        "winner": found.winner,
-        "ticks": found.ticks,
-        "players": players,
-        "created_at": time(found.created_at),
-        "started_at": found.started_at.map(time),
-        "ended_at": found.ended_at.map(time),
-    })
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MatchPage {
+    matches: Vec<MatchDocument>,
+    /// The next page's `cursor`; null where this is the last.
+    next_cursor: Option<Uuid>,
 }
 
-fn describe_slot(slot: &MatchSlot) -> Value {
-    let result = slot.result.as_ref();
-    let statistics: Option<Map<String, Value>> = result.map(|r| {
-        r.statistics
-            .iter()
-            .map(|(n, v)| (n.clone(), (*v).into()))
-            .collect()
-    });
-    json!({
-        "slot": slot.slot,
-        "player_id": slot.player_id,
-        "username": slot.username,
-        "team": result.map_or(slot.team, |r| r.team),
-        "placement": result.map(|r| r.placement),
-        "score": result.map(|r| r.score),
-        "statistics": statistics,
-    })
+/// A match and how it ended.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Match)]
+pub(crate) struct MatchDocument {
+    match_id: Uuid,
+    game: String,
+    mode: String,
+    /// `full`, `validated` or `observer`.
+    authority_mode: String,
+    /// Whether it counts for ratings, statistics and boards.
+    rated: bool,
+    /// The module that was played.
+    module_sha256: String,
+    /// `forming`, `open`, `running`, `ended` or `failed`.
+    status: &'static str,
+    /// `finished`, `abandoned` or `void`, once it has ended.
+    outcome: Option<&'static str>,
+    /// Why it failed or did not finish, for people.
+    reason: Option<String>,
+    /// What else is known of how it ended.
+    #[schema(value_type = Option<Object>)]
+    details: Option<Value>,
+    /// Who alone came first.
+    winner: Option<Uuid>,
+    /// How many ticks ran.
+    ticks: Option<u32>,
+    players: Vec<MatchPlayer>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
 }
 
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+/// A player's part in a match.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MatchPlayer {
+    slot: u8,
+    player_id: Uuid,
+    username: String,
+    team: Option<u8>,
+    /// 1 is best; equal placements are a draw.
+    placement: Option<u8>,
+    score: Option<i32>,
+    /// The game's own.
+    statistics: Option<BTreeMap<String, i32>>,
+}
+
+impl MatchDocument {
+    fn of(found: Match) -> Self {
+        // The authority wrote it as JSON.
+        let details: Option<Value> = found
+            .details
+            .as_deref()
+            .and_then(|details| serde_json::from_str(details).ok());
+        Self {
+            match_id: found.id,
+            game: found.game,
+            mode: found.mode,
+            authority_mode: found.authority_mode,
+            rated: found.rated,
+            module_sha256: found.module_sha256,
+            status: found.status.as_str(),
+            outcome: found.outcome.map(|o| o.as_str()),
+            reason: found.reason,
+            details,
+            winner: found.winner,
+            ticks: found.ticks,
+            players: found.slots.into_iter().map(MatchPlayer::of).collect(),
+            created_at: Timestamp(found.created_at),
+            started_at: found.started_at.map(Timestamp),
+            ended_at: found.ended_at.map(Timestamp),
+        }
+    }
+}
+
+impl MatchPlayer {
+    fn of(slot: MatchSlot) -> Self {
+        let result = slot.result;
+        Self {
+            slot: slot.slot,
+            player_id: slot.player_id,
+            username: slot.username,
+            team: result.as_ref().map_or(slot.team, |r| r.team),
+            placement: result.as_ref().map(|r| r.placement),
+            score: result.as_ref().map(|r| r.score),
+            statistics: result.map(|r| r.statistics.into_iter().collect()),
+        }
+    }
 }
 
 const DEFAULT_PAGE: u32 = 20;

@@ -5,7 +5,12 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTIC
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gs_store::StoreError;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
+use utoipa::{ToResponse, ToSchema};
 
 /// An error as the caller sees it.
 #[derive(Debug)]
@@ -15,8 +20,9 @@ pub(crate) struct Problem {
     kind: &'static str,
     title: &'static str,
     detail: String,
+    errors: Option<Vec<FieldError>>,
     members: Map<String, Value>,
-    retry_after_seconds: Option<u64>,
+    retry_after_seconds: Option<u32>,
 }
 
 impl Problem {
@@ -32,6 +38,7 @@ impl Problem {
             kind,
             title,
             detail,
+            errors: None,
             members,
             retry_after_seconds: None,
         }
@@ -44,7 +51,7 @@ impl Problem {
     }
 
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_seconds = Some(seconds);
+        self.retry_after_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
         self
     }
 
@@ -65,17 +72,16 @@ impl Problem {
             .map(|e| format!("{}: {}", e.field, e.message))
             .collect::<Vec<_>>()
             .join("; ");
-        let list: Vec<Value> = errors
-            .into_iter()
-            .map(|e| json!({"field": e.field, "message": e.message}))
-            .collect();
-        Self::new(
+        let problem = Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "invalid",
             "Invalid fields",
             detail,
-        )
-        .with("errors", list)
+        );
+        Self {
+            errors: Some(errors),
+            ..problem
+        }
     }
 
     pub(crate) fn unauthorized(detail: &str) -> Self {
@@ -142,8 +148,9 @@ impl Problem {
 }
 
 /// What is wrong with one field.
-#[derive(Debug)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FieldError {
+    /// Its name; `a.b` is `b` in `a`.
     pub(crate) field: String,
     pub(crate) message: String,
 }
@@ -169,21 +176,17 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut document = Map::new();
-        document.insert(
-            "type".to_owned(),
-            format!("urn:gameserver:problem:{}", self.kind).into(),
-        );
-        document.insert("title".to_owned(), self.title.into());
-        document.insert("status".to_owned(), self.status.as_u16().into());
-        document.insert("detail".to_owned(), self.detail.into());
-        document.extend(self.members);
-        let mut response = (self.status, Json(Value::Object(document))).into_response();
+        let document = ProblemDocument {
+            kind: format!("urn:gameserver:problem:{}", self.kind),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail,
+            errors: self.errors,
+            members: self.members,
+        };
+        let mut response = (self.status, Json(document)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -195,5 +198,85 @@ impl IntoResponse for Problem {
     }
 }
 
+/// An error (RFC 9457). Some have further members, such as the `ticket_id` of a ticket in the way.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "type": "urn:gameserver:problem:invalid", "title": "Invalid fields", "status": 422,
+    "detail": "username: is missing",
+    "errors": [{"field": "username", "message": "is missing"}],
+}))]
+pub(crate) struct ProblemDocument {
+    /// `urn:gameserver:problem:` and a name that programs can tell apart.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind of error, for people.
+    title: &'static str,
+    /// The answer's status.
+    status: u16,
+    /// What was wrong with this request, for people.
+    detail: String,
+    /// The fields or parameters that were refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<FieldError>>,
+    #[serde(flatten)]
+    members: Map<String, Value>,
+}
+
+/// Names an error answer for the OpenAPI document.
+macro_rules! answers {
+    ($($name:ident: $description:literal $(, $retry:ident)?;)*) => {
+        $(
+            #[doc = $description]
+            pub(crate) struct $name;
+
+            impl<'r> ToResponse<'r> for $name {
+                fn response() -> (&'r str, RefOr<Described>) {
+                    let answer = described($description)$(.$retry())?;
+                    (stringify!($name), RefOr::T(answer.build()))
+                }
+            }
+        )*
+    };
+}
+
+answers! {
+    Malformed: "The body is no JSON.";
+    Unauthorized: "Nobody is signed in, or not as it was tried.";
+    Forbidden: "Not for this player; `banned` where the player may not play at all.";
+    NotFound: "There is nothing of this name.";
+    Conflict: "It contradicts what is there; `type` says what.";
+    BodyTooLarge: "The body is longer than this call takes.";
+    UnsupportedMediaType: "The body is not `application/json`.";
+    Invalid: "Fields or parameters that cannot be accepted; `errors` names them.";
+    TooManyRequests: "Too many attempts; `Retry-After` says when to try again.", retry_after;
+    Internal: "The server failed; its log says why, under the request's id.";
+    Unavailable: "Something that the server needs is away; `Retry-After` says when to try again.",
+        retry_after;
+}
+
+fn described(text: &str) -> ResponseBuilder {
+    let schema = Ref::from_schema_name("ProblemDocument");
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new()
+        .description(text)
+        .content(PROBLEM_TYPE, content)
+}
+
+trait RetryAfter {
+    fn retry_after(self) -> Self;
+}
+
+impl RetryAfter for ResponseBuilder {
+    fn retry_after(self) -> Self {
+        let seconds = ObjectBuilder::new().schema_type(Type::Integer).build();
+        let header = HeaderBuilder::new()
+            .schema(Some(seconds))
+            .description(Some("Seconds."))
+            .build();
+        self.header("Retry-After", header)
+    }
+}
+
+const PROBLEM_TYPE: &str = "application/problem+json";
 /// Long enough for a database to restart without a crowd at its door.
 const RETRY_UNAVAILABLE_SECONDS: u64 = 2;

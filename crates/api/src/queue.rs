@@ -1,5 +1,6 @@
 //! `/match`: tickets.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,21 +8,34 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use chrono::SecondsFormat;
 use gs_store::{Cancel, Enqueue, NewTicket, Ticket, TicketStatus};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::body::{Body, Params, Segments, parse_id};
 use crate::caller::Caller;
 use crate::environment::new_id;
-use crate::problem::{FieldError, Problem};
+use crate::openapi::tag;
+use crate::problem::{Conflict, FieldError, NotFound, Problem, TooManyRequests};
 use crate::room_token::{is_joinable, mint};
+use crate::timestamp::Timestamp;
 use crate::{Background, Shared};
 
-/// `POST /match/queue`.
+/// Queue for a match
+///
+/// Ask for the ticket's status from then on: that is its heartbeat. A player has one live ticket a
+/// game; 409 names it in `ticket_id`.
+#[utoipa::path(post, path = "/match/queue", tag = tag::MATCHMAKING, request_body = QueueBody,
+    security(("bearer" = [])),
+    responses(
+        (status = ACCEPTED, description = "Queued", body = Queued),
+        (status = NOT_FOUND, response = NotFound),
+        (status = CONFLICT, response = Conflict),
+        (status = TOO_MANY_REQUESTS, response = TooManyRequests),
+    ))]
 pub(crate) async fn enqueue(
     State(shared): State<Shared>,
     caller: Caller,
@@ -49,9 +63,12 @@ pub(crate) async fn enqueue(
             format!("has to be one of: {}", names.join(", ")),
         ));
     }
-    if body.party_id.is_some_and(|party| !party.is_null()) {
-        errors.push(FieldError::new("party_id", "there is no such party"));
+    if body.party_id.is_some() {
+        let message = "parties are not there yet: queue alone, or with friends by `code`";
+        errors.push(FieldError::new("party_id", message));
     }
+    check_attributes(body.attributes.as_ref(), &mut errors);
+    check_latencies(body.latency_ms.as_ref(), &mut errors);
     if body.code.as_deref().is_some_and(|code| !is_code(code)) {
         let message = format!("has to have 1 to {MAX_CODE_CHARS} characters, none of control");
         errors.push(FieldError::new("code", message));
@@ -79,19 +96,27 @@ pub(crate) async fn enqueue(
         Enqueue::Queued(ticket) => {
             tracing::info!(ticket.id = %ticket.id, player.id = %caller.player_id,
                 game.id = ticket.game, "a player is queued");
-            let answer = json!({
-                "ticket_id": ticket.id,
-                "status": ticket.status.as_str(),
-                "game": ticket.game,
-                "mode": ticket.mode,
-                "queued_at": ticket.queued_at.to_rfc3339_opts(SecondsFormat::Millis, true),
-            });
+            let answer = Queued {
+                ticket_id: ticket.id,
+                status: ticket.status.as_str(),
+                game: ticket.game,
+                mode: ticket.mode,
+                queued_at: Timestamp(ticket.queued_at),
+            };
             Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
         }
     }
 }
 
-/// `GET /match/status`. Asking is the ticket's heartbeat.
+/// A ticket's status
+///
+/// Asking is the ticket's heartbeat. With `wait` it answers as soon as the status changes.
+#[utoipa::path(get, path = "/match/status", tag = tag::MATCHMAKING, security(("bearer" = [])),
+    operation_id = "match_status", params(StatusParams),
+    responses(
+        (status = OK, description = "How far it has come", body = TicketDocument),
+        (status = NOT_FOUND, response = NotFound),
+    ))]
 pub(crate) async fn status(
     State(shared): State<Shared>,
     caller: Caller,
@@ -118,7 +143,15 @@ pub(crate) async fn status(
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-/// `DELETE /match/queue/{ticket_id}`.
+/// Leave the queue
+#[utoipa::path(delete, path = "/match/queue/{ticket_id}", tag = tag::MATCHMAKING,
+    security(("bearer" = [])), operation_id = "cancel_ticket",
+    params(("ticket_id" = Uuid, Path, description = "The ticket")),
+    responses(
+        (status = NO_CONTENT, description = "Left"),
+        (status = NOT_FOUND, response = NotFound),
+        (status = CONFLICT, response = Conflict),
+    ))]
 pub(crate) async fn cancel(
     State(shared): State<Shared>,
     caller: Caller,
@@ -139,18 +172,102 @@ pub(crate) async fn cancel(
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"game": "arena"}))]
 pub(crate) struct QueueBody {
+    /// Its id, as `GET /games` lists it.
     game: String,
+    /// One of the game's modes; its default mode where absent.
     mode: Option<String>,
+    /// A private match with whoever gives the same code: 1 to 32 characters.
+    #[schema(min_length = 1, max_length = 32)]
     code: Option<String>,
-    party_id: Option<Value>,
+    /// Not there yet: any value is refused.
+    party_id: Option<String>,
+    /// What a game's rules may match by: at most 16 texts or numbers, with names of 1 to 32
+    /// characters and texts of at most 64. Checked, and not used yet.
+    #[schema(value_type = Option<BTreeMap<String, Value>>, example = json!({"map": "dust"}))]
+    attributes: Option<Map<String, Value>>,
+    /// Round trips to regions in milliseconds, 0 to 2000, at most 32 regions. Checked, and not used
+    /// yet.
+    #[schema(example = json!({"eu-west": 24}))]
+    latency_ms: Option<BTreeMap<String, u32>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct StatusParams {
+    /// Which ticket; the caller's newest where absent.
+    #[param(format = Uuid)]
     ticket_id: Option<String>,
+    /// Seconds to wait for a change, 0 to 25.
+    #[param(maximum = 25)]
     wait: Option<u64>,
+}
+
+/// A ticket that was drawn.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Queued {
+    ticket_id: Uuid,
+    #[schema(example = "queued")]
+    status: &'static str,
+    game: String,
+    mode: String,
+    queued_at: Timestamp,
+}
+
+/// How far a ticket has come.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ticket)]
+pub(crate) struct TicketDocument {
+    ticket_id: Uuid,
+    /// `queued`, `placing`, `matched`, `cancelled`, `timed_out` or `failed`.
+    #[schema(example = "matched")]
+    status: &'static str,
+    /// How long the player has waited, or waited until the end.
+    waited_ms: u64,
+    /// Why it failed or timed out, or that the match is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What it takes to join, while the match can be joined.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    joinable: Option<JoinableMatch>,
+    /// The match that the ticket was in, once it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    match_id: Option<Uuid>,
+}
+
+/// What a player needs to join a match.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JoinableMatch {
+    match_id: Uuid,
+    game: String,
+    mode: String,
+    /// `full`, `validated` or `observer`.
+    authority_mode: String,
+    /// LiveKit's name of the room.
+    #[schema(example = "arena-4f2a91c3")]
+    room: String,
+    /// Where LiveKit is.
+    #[schema(example = "wss://livekit.example.org")]
+    url: String,
+    /// The LiveKit token.
+    token: String,
+    /// The player's identity in the room.
+    identity: Uuid,
+    players: Vec<Opponent>,
+}
+
+/// Who plays in a match.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Opponent {
+    player_id: Uuid,
+    username: String,
+    team: Option<u8>,
+    /// How good the player is held to be in this game and mode; 1500 is where everyone starts.
+    rating: Option<i32>,
 }
 
 /// The caller's ticket. One of somebody else answers like one that does not exist.
@@ -194,27 +311,26 @@ async fn changed_ticket(
     }
 }
 
-async fn describe(shared: &Shared, ticket: &Ticket) -> Result<Value, Problem> {
+async fn describe(shared: &Shared, ticket: &Ticket) -> Result<TicketDocument, Problem> {
     let until = if ticket.status.is_final() {
         ticket.changed_at
     } else {
         shared.now()
     };
-    let mut answer = json!({
-        "ticket_id": ticket.id,
-        "status": ticket.status.as_str(),
-        "waited_ms": (until - ticket.queued_at).num_milliseconds().max(0),
-    });
-    if let Some(reason) = &ticket.reason {
-        answer["reason"] = reason.as_str().into();
-    }
+    let waited = (until - ticket.queued_at).num_milliseconds().max(0);
+    let mut answer = TicketDocument {
+        ticket_id: ticket.id,
+        status: ticket.status.as_str(),
+        waited_ms: waited.unsigned_abs(),
+        reason: ticket.reason.clone(),
+        joinable: None,
+        match_id: None,
+    };
     if ticket.status == TicketStatus::Matched {
-        match describe_match(shared, ticket.player_id, ticket.match_id).await? {
-            Some(found) => answer["match"] = found,
-            None => {
-                answer["reason"] = "the match is over".into();
-                answer["match_id"] = json!(ticket.match_id);
-            }
+        answer.joinable = describe_match(shared, ticket.player_id, ticket.match_id).await?;
+        if answer.joinable.is_none() {
+            answer.reason = Some("the match is over".to_owned());
+            answer.match_id = ticket.match_id;
         }
     }
     Ok(answer)
@@ -225,7 +341,7 @@ async fn describe_match(
     shared: &Shared,
     player_id: Uuid,
     match_id: Option<Uuid>,
-) -> Result<Option<Value>, Problem> {
+) -> Result<Option<JoinableMatch>, Problem> {
     let found = match match_id {
         None => None,
         Some(id) => shared.store().match_by_id(id).await?,
@@ -233,27 +349,73 @@ async fn describe_match(
     let Some(found) = found.filter(is_joinable) else {
         return Ok(None);
     };
-    let players: Vec<Value> = found
-        .slots
-        .iter()
-        .map(|s| {
-            json!({
-                "player_id": s.player_id, "username": s.username,
-                "team": s.team, "rating": null,
-            })
-        })
-        .collect();
-    Ok(Some(json!({
-        "match_id": found.id,
-        "game": found.game,
-        "mode": found.mode,
-        "authority_mode": found.authority_mode,
-        "room": found.room,
-        "url": shared.parts.livekit_url,
-        "token": mint(shared, &found, player_id)?.token,
-        "identity": player_id,
-        "players": players,
-    })))
+    let token = mint(shared, &found, player_id)?.token;
+    let players = found.slots.into_iter().map(|slot| Opponent {
+        player_id: slot.player_id,
+        username: slot.username,
+        team: slot.team,
+        rating: None,
+    });
+    Ok(Some(JoinableMatch {
+        match_id: found.id,
+        game: found.game,
+        mode: found.mode,
+        authority_mode: found.authority_mode,
+        room: found.room,
+        url: shared.parts.livekit_url.clone(),
+        token,
+        identity: player_id,
+        players: players.collect(),
+    }))
+}
+
+fn check_attributes(attributes: Option<&Map<String, Value>>, errors: &mut Vec<FieldError>) {
+    let Some(attributes) = attributes else { return };
+    if attributes.len() > MAX_ATTRIBUTES {
+        let message = format!("has to have at most {MAX_ATTRIBUTES} entries");
+        return errors.push(FieldError::new("attributes", message));
+    }
+    for (name, value) in attributes {
+        if !is_name(name) {
+            let message = format!("names have to have 1 to {MAX_NAME_CHARS} printable characters");
+            return errors.push(FieldError::new("attributes", message));
+        }
+        let fits = match value {
+            Value::Number(_) => true,
+            Value::String(text) => {
+                text.chars().count() <= MAX_TEXT_CHARS && !text.chars().any(char::is_control)
+            }
+            _ => false,
+        };
+        if !fits {
+            let message =
+                format!("has to be a number, or a text of at most {MAX_TEXT_CHARS} characters");
+            errors.push(FieldError::new(&format!("attributes.{name}"), message));
+        }
+    }
+}
+
+fn check_latencies(latencies: Option<&BTreeMap<String, u32>>, errors: &mut Vec<FieldError>) {
+    let Some(latencies) = latencies else { return };
+    if latencies.len() > MAX_REGIONS {
+        let message = format!("has to have at most {MAX_REGIONS} regions");
+        return errors.push(FieldError::new("latency_ms", message));
+    }
+    for (region, latency) in latencies {
+        if !is_name(region) {
+            let message =
+                format!("regions have to have 1 to {MAX_NAME_CHARS} printable characters");
+            return errors.push(FieldError::new("latency_ms", message));
+        }
+        if *latency > MAX_LATENCY_MS {
+            let message = format!("has to be 0 to {MAX_LATENCY_MS} ms");
+            errors.push(FieldError::new(&format!("latency_ms.{region}"), message));
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
 fn is_code(code: &str) -> bool {
@@ -270,3 +432,13 @@ const MAX_WAIT_SECONDS: u64 = 25;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Room for a word that friends agree on.
 const MAX_CODE_CHARS: usize = 32;
+/// What a game's rules could match by; each is looked at for every pair of tickets.
+const MAX_ATTRIBUTES: usize = 16;
+/// Room for a word.
+const MAX_NAME_CHARS: usize = 32;
+/// Room for a few words.
+const MAX_TEXT_CHARS: usize = 64;
+/// More regions than any provider of servers has.
+const MAX_REGIONS: usize = 32;
+/// Nobody plays over a slower line.
+const MAX_LATENCY_MS: u32 = 2_000;

@@ -6,27 +6,33 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use gs_store::{Match, MatchStatus};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::Shared;
 use crate::body::Params;
 use crate::caller::Caller;
-use crate::problem::{FieldError, Problem};
+use crate::openapi::tag;
+use crate::problem::{Conflict, Problem};
+use crate::timestamp::Timestamp;
 
+/// A LiveKit token for a room
+///
+/// For the players of the room's match, while it can be joined. The status of a matched ticket has
+/// one, too.
+#[utoipa::path(get, path = "/auth/token", tag = tag::MATCHMAKING, security(("bearer" = [])),
+    params(RoomParams),
+    responses(
+        (status = OK, description = "The token", body = RoomTokenDocument),
+        (status = CONFLICT, response = Conflict),
+    ))]
 pub(crate) async fn room_token(
     State(shared): State<Shared>,
     caller: Caller,
     Params(params): Params<RoomParams>,
 ) -> Result<Response, Problem> {
-    let Some(room) = params.room else {
-        return Err(Problem::invalid(vec![FieldError::new(
-            "room",
-            "is missing",
-        )]));
-    };
-    let found = shared.store().match_by_room(&room).await?;
+    let found = shared.store().match_by_room(&params.room).await?;
     // A room that does not exist and one of others answer alike.
     let Some(found) = found.filter(|m| m.slots.iter().any(|s| s.player_id == caller.player_id))
     else {
@@ -39,22 +45,38 @@ pub(crate) async fn room_token(
         ));
     }
     let minted = mint(&shared, &found, caller.player_id)?;
-    let expires_at = minted
-        .expires_at
-        .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    let body = json!({
-        "url": shared.parts.livekit_url,
-        "room": found.room,
-        "token": minted.token,
-        "identity": caller.player_id,
-        "expires_at": expires_at,
-    });
+    let body = RoomTokenDocument {
+        url: shared.parts.livekit_url.clone(),
+        room: found.room,
+        token: minted.token,
+        identity: caller.player_id,
+        expires_at: Timestamp(minted.expires_at),
+    };
     Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct RoomParams {
-    room: Option<String>,
+    /// The room's name.
+    #[param(example = "arena-4f2a91c3")]
+    room: String,
+}
+
+/// A way into a room.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RoomToken)]
+pub(crate) struct RoomTokenDocument {
+    /// Where LiveKit is.
+    #[schema(example = "wss://livekit.example.org")]
+    url: String,
+    room: String,
+    /// The LiveKit token.
+    token: String,
+    /// The player's identity in the room.
+    identity: Uuid,
+    expires_at: Timestamp,
 }
 
 /// Whether the match's authority is in its room, and the match not over.
