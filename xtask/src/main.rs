@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use gs_test_services::{Postgres, Redis};
 use steps::{Steps, run};
 
 #[derive(Parser)]
@@ -183,6 +184,7 @@ fn test(root: &Path) -> anyhow::Result<()> {
     let mut steps = Steps::new(TEST_STEPS);
     setup::tools(root, &mut steps)?;
     setup::browser(&mut steps)?;
+    setup::databases(&mut steps)?;
     steps.next("building the games to WebAssembly");
     games(root)?;
     steps.next("building the browser's client to WebAssembly");
@@ -190,17 +192,33 @@ fn test(root: &Path) -> anyhow::Result<()> {
     steps.next("building the pages, and their unit tests");
     pages(root)?;
     run(npm(root).args(["test"]))?;
-    steps.next("Rust tests, on the real LiveKit server");
+    steps.next("Rust tests, on real LiveKit, PostgreSQL and Redis servers");
     let livekit = setup::livekit_server(root)?;
     run(cargo(root)
         .args(["test", "--workspace", "--no-fail-fast"])
         .env("LIVEKIT_SERVER", &livekit))?;
     steps.next("browser tests");
-    run(npm(root)
-        .args(["run", "e2e"])
-        .env("LIVEKIT_SERVER", &livekit)
-        .env("GAMESERVER_BIN", root.join("target/debug/gameserver"))
-        .env("CHROMIUM", setup::chromium()?))?;
+    let chromium = setup::chromium()?;
+    let browser_tests = || {
+        let mut command = npm(root);
+        command
+            .args(["run", "e2e"])
+            .env("LIVEKIT_SERVER", &livekit)
+            .env("GAMESERVER_BIN", root.join("target/debug/gameserver"))
+            .env("CHROMIUM", &chromium);
+        command
+    };
+    run(&mut browser_tests())?;
+    steps.next("the browser test of a whole match on PostgreSQL and Redis, then in processes apart");
+    let (postgres, redis) = (Postgres::start(), Redis::start());
+    for setup in ["services", "processes"] {
+        run(browser_tests()
+            .args(["--", "test/play.test.ts"])
+            .env("GAMESERVER_SETUP", setup)
+            .env("GAMESERVER_DATABASE_URL", postgres.database())
+            .env("GAMESERVER_REDIS_URL", redis.url()))?;
+        redis.command("FLUSHALL");
+    }
     steps.done();
     Ok(())
 }
@@ -316,7 +334,7 @@ fn root() -> PathBuf {
 
 const SETUP_STEPS: u32 = 3;
 const BUILD_STEPS: u32 = SETUP_STEPS + 4;
-const TEST_STEPS: u32 = SETUP_STEPS + 6;
+const TEST_STEPS: u32 = SETUP_STEPS + 8;
 const LINT_STEPS: u32 = 6;
 /// What the pages are built from, within web/.
 const PAGE_SOURCES: &[&str] = &[

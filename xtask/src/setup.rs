@@ -97,6 +97,25 @@ pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
         .context("the browser tests need Chromium: `apt-get install chromium`, or name one with CHROMIUM")
 }
 
+/// PostgreSQL and Redis, of which the tests start servers of their own.
+pub(crate) fn databases(steps: &mut Steps) -> anyhow::Result<()> {
+    steps.next("PostgreSQL and Redis");
+    let mut missing = Vec::new();
+    if ["initdb", "postgres", "psql"]
+        .iter()
+        .any(|name| gs_test_services::program(name).is_none())
+    {
+        missing.push("postgresql");
+    }
+    if gs_test_services::program("redis-server").is_none() {
+        missing.push("redis-server");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    debian_packages(&missing)
+}
+
 /// `cargo deny`, built once.
 pub(crate) fn cargo_deny() -> anyhow::Result<()> {
     if succeeds(Command::new("cargo").args(["deny", "--version"])) {
@@ -140,6 +159,8 @@ pub(crate) fn debian_packages(names: &[&str]) -> anyhow::Result<()> {
             "--quiet",
         ])
         .args(names)
+        // In a container without systemd: installed services are not started.
+        .env("RUNLEVEL", "1")
         .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 

@@ -23,4 +23,5 @@ mod redis;
 pub use livekit::{LiveKit, LiveKitOptions};
 pub use ports::{free_tcp_port, free_udp_port};
 pub use postgres::{Durability, Postgres};
+pub use program::program;
 pub use redis::{Persistence, Redis};

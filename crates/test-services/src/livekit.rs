@@ -18,7 +18,7 @@ pub struct LiveKit {
     ports: Ports,
 }
 
-/// How a LiveKit server is set up; the default is what `gameserver dev` runs.
+/// How a LiveKit server is set up; by default it makes no rooms unasked, and knows nobody.
 #[derive(Clone, Debug, Default)]
 pub struct LiveKitOptions {
     /// Whether a room is made for whoever joins it first.

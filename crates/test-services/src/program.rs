@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 /// A program on `PATH`, else among Debian's versioned PostgreSQL programs, the newest first.
+pub fn program(name: &str) -> Option<PathBuf> {
+    on_path(name).or_else(|| among_versions(name))
+}
+
+/// The same, for a test that cannot do without.
 pub(crate) fn find(name: &str) -> PathBuf {
-    on_path(name)
-        .or_else(|| among_versions(name))
-        .unwrap_or_else(|| {
-            panic!(
-                "`{name}` is neither on PATH nor in {POSTGRES_VERSIONS}/*/bin; the tests need \
-                 PostgreSQL 15 and Redis 7 or newer: `apt-get install postgresql redis-server`"
-            )
-        })
+    program(name).unwrap_or_else(|| {
+        panic!(
+            "`{name}` is neither on PATH nor in {POSTGRES_VERSIONS}/*/bin; the tests need \
+             PostgreSQL 15 and Redis 7 or newer: `apt-get install postgresql redis-server`"
+        )
+    })
 }
 
 /// A user and its group, by number.
