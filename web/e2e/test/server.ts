@@ -1,9 +1,9 @@
-// Starts and stops the real server, with its own LiveKit, on a free loopback port.
-import { type ChildProcess, spawn } from "node:child_process";
+// Starts and stops the real server on free loopback ports.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { Program } from "./program.js";
 
 /** The checkout. */
 export const ROOT = resolve(import.meta.dirname, "../../..");
@@ -19,21 +19,31 @@ export function moduleOf(game: string): string {
   return file;
 }
 
-/** A running `gameserver dev`. */
+/**
+ * What the tests run against, by `GAMESERVER_SETUP`:
+ * - `embedded` (default): `gameserver dev` with its embedded store;
+ * - `services`: `gameserver dev` on PostgreSQL and Redis;
+ * - `processes`: `gameserver migrate`, `api` and `authority`, each a process, on PostgreSQL, Redis
+ *   and a LiveKit server that uses the same Redis and sends its webhooks to the API.
+ *
+ * The latter two need `GAMESERVER_DATABASE_URL`, an empty database, and `GAMESERVER_REDIS_URL`.
+ */
+type Setup = "embedded" | "services" | "processes";
+
+/** The server under test: one process, or several. */
 export class Server {
   readonly url: string;
   /** A folder of its own, removed at the end. */
   readonly dataDir: string;
-  readonly #games: readonly string[];
   readonly #port: number;
-  #process: ChildProcess | undefined;
-  #log = "";
+  readonly #setup = setup();
+  readonly #programs: readonly Program[];
 
-  private constructor(port: number, dataDir: string, games: readonly string[]) {
-    this.#port = port;
-    this.url = `http://127.0.0.1:${port}`;
+  private constructor(dataDir: string, port: number, programs: readonly Program[]) {
     this.dataDir = dataDir;
-    this.#games = games;
+    this.#port = port;
+    this.url = `http://127.0.0.1:${this.#port}`;
+    this.#programs = programs;
   }
 
   /**
@@ -46,99 +56,128 @@ export class Server {
     mode?: "full" | "validated" | "observer",
   ): Promise<Server> {
     const dataDir = mkdtempSync(join(tmpdir(), "gameserver-e2e-"));
-    const config = join(dataDir, "config.yaml");
-    writeFileSync(
-      config,
-      [
-        "games:",
-        "  arena:",
-        `    module: ${JSON.stringify(moduleOf("arena"))}`,
-        `    options: ${JSON.stringify(arena)}`,
-        `    players: ${players}`,
-        ...(mode === undefined ? [] : [`    authority_mode: ${mode}`]),
-        "  tic-tac-toe:",
-        `    module: ${JSON.stringify(moduleOf("tic-tac-toe"))}`,
-        "",
-      ].join("\n"),
-    );
-    return await Server.#run(dataDir, ["--config", config]);
+    const games = {
+      arena: {
+        module: moduleOf("arena"),
+        options: arena,
+        players,
+        ...(mode === undefined ? {} : { authority_mode: mode }),
+      },
+      "tic-tac-toe": { module: moduleOf("tic-tac-toe") },
+    };
+    const port = await freePort();
+    switch (setup()) {
+      case "embedded":
+        return await Server.#dev(dataDir, port, ["--config", write(dataDir, { games })]);
+      case "services":
+        return await Server.#dev(dataDir, port, [
+          "--config",
+          write(dataDir, { games, ...stores() }),
+        ]);
+      case "processes":
+        return await Server.#processes(dataDir, port, games);
+    }
   }
 
   /** Serves every module in a folder, with its own defaults. */
   static async serve(folder: string): Promise<Server> {
-    return await Server.#run(mkdtempSync(join(tmpdir(), "gameserver-e2e-")), ["--games", folder]);
+    if (setup() !== "embedded") {
+      throw new Error("a folder of games is served with GAMESERVER_SETUP=embedded alone");
+    }
+    const dataDir = mkdtempSync(join(tmpdir(), "gameserver-e2e-"));
+    return await Server.#dev(dataDir, await freePort(), ["--games", folder]);
   }
 
-  static async #run(dataDir: string, games: readonly string[]): Promise<Server> {
+  static async #dev(dataDir: string, port: number, games: readonly string[]): Promise<Server> {
     need(BIN, "cargo build -p gameserver");
-    const server = new Server(await freePort(), dataDir, games);
-    await server.restart();
-    return server;
+    const data = join(dataDir, "data");
+    const dev = new Program(
+      BIN,
+      ["dev", "--port", String(port), "--data-dir", data, ...games],
+      /^ready http:\/\//m,
+    );
+    return await new Server(dataDir, port, [dev]).#started();
+  }
+
+  static async #processes(dataDir: string, port: number, games: object): Promise<Server> {
+    need(BIN, "cargo build -p gameserver");
+    const [authority, livekit, rtc] = [await freePort(), await freePort(), await freePort()];
+    const { database, redis } = stores();
+    const key = { api_key: "devkey", api_secret: "secretsecretsecretsecretsecretsecret" };
+    const config = write(dataDir, {
+      server: { http_port: port },
+      authority: { http_port: authority },
+      livekit: { host: `ws://127.0.0.1:${livekit}`, ...key },
+      database,
+      redis,
+      games,
+    });
+    const livekitConfig = {
+      port: livekit,
+      bind_addresses: ["127.0.0.1"],
+      keys: { [key.api_key]: key.api_secret },
+      logging: { level: "warn" },
+      room: { auto_create: false },
+      enable_data_tracks: false,
+      redis: { address: new URL(redis.url).host },
+      webhook: {
+        api_key: key.api_key,
+        urls: [`http://127.0.0.1:${port}/webhooks/livekit`],
+      },
+      rtc: {
+        udp_port: rtc,
+        tcp_port: rtc,
+        node_ip: "127.0.0.1",
+        use_external_ip: false,
+        enable_loopback_candidate: true,
+        interfaces: { includes: [process.platform === "linux" ? "lo" : "lo0"] },
+        datachannel_lossy_target_latency: "100ms",
+      },
+    };
+    const programs = [
+      new Program(
+        process.env.LIVEKIT_SERVER ?? "livekit-server",
+        [],
+        `http://127.0.0.1:${livekit}/`,
+        { LIVEKIT_CONFIG: JSON.stringify(livekitConfig) },
+        // Asked to end, it waits for those who are in its rooms.
+        "SIGKILL",
+      ),
+      new Program(BIN, ["migrate", "--config", config], "ends"),
+      new Program(BIN, ["authority", "--config", config], `http://127.0.0.1:${authority}/readyz`),
+      new Program(BIN, ["api", "--demo", "--config", config], `http://127.0.0.1:${port}/readyz`),
+    ];
+    return await new Server(dataDir, port, programs).#started();
+  }
+
+  async #started(): Promise<this> {
+    await this.restart();
+    return this;
   }
 
   /** Starts it (again) on the same port and the same data. */
   async restart(): Promise<void> {
     await this.end();
-    const child = spawn(
-      BIN,
-      [
-        "dev",
-        "--port",
-        String(this.#port),
-        "--data-dir",
-        join(this.dataDir, "data"),
-        ...this.#games,
-      ],
-      { stdio: ["ignore", "pipe", "pipe"] },
-    );
-    this.#process = child;
-    let stdout = "";
-    child.stderr.on("data", (chunk: Buffer) => this.#remember(chunk));
-    await new Promise<void>((ready, fail) => {
-      const timer = setTimeout(
-        () => fail(new Error(`the server was not ready in ${READY_MS} ms:\n${this.#log}`)),
-        READY_MS,
-      );
-      child.stdout.on("data", (chunk: Buffer) => {
-        this.#remember(chunk);
-        stdout += chunk.toString();
-        if (/^ready http:\/\//m.test(stdout)) {
-          clearTimeout(timer);
-          ready();
-        }
-      });
-      child.on("error", fail);
-      child.on("exit", (code, signal) => {
-        clearTimeout(timer);
-        fail(new Error(`the server ended with ${code ?? signal}:\n${this.#log}`));
-      });
-    });
+    for (const program of this.#programs) {
+      await program.start();
+    }
   }
 
   /** Ends it as Ctrl-C does, and waits until it is gone. */
   async end(): Promise<void> {
-    const child = this.#process;
-    this.#process = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
-      return;
+    // Those that use another before the one that is used.
+    for (const program of [...this.#programs].reverse()) {
+      await program.end();
     }
-    const gone = new Promise<void>((done) => child.once("exit", () => done()));
-    child.kill("SIGINT");
-    const timer = setTimeout(() => child.kill("SIGKILL"), END_MS);
-    await gone;
-    clearTimeout(timer);
   }
 
   /** Ends it without a chance to clean up. The next start, or `remove`, ends its LiveKit server. */
   async kill(): Promise<void> {
-    const child = this.#process;
-    this.#process = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+    const running = this.#programs.filter((program) => program.runs);
+    if (running.length === 0) {
       throw new Error("there is no server to kill");
     }
-    const gone = new Promise<void>((done) => child.once("exit", () => done()));
-    child.kill("SIGKILL");
-    await gone;
+    await Promise.all(running.map((program) => program.kill()));
   }
 
   /** The process of the LiveKit server that it runs. */
@@ -150,7 +189,7 @@ export class Server {
   async remove(): Promise<void> {
     await this.end();
     // Where it ended in order, it has removed this file.
-    if (existsSync(this.#livekitPidFile)) {
+    if (this.#setup !== "processes" && existsSync(this.#livekitPidFile)) {
       try {
         process.kill(this.livekitPid, "SIGKILL");
       } catch {
@@ -171,15 +210,11 @@ export class Server {
 
   /** The end of the server's log, for a failed test. */
   get log(): string {
-    return this.#log;
+    return this.#programs.map((program) => program.log).join("\n");
   }
 
   get #livekitPidFile(): string {
     return join(this.dataDir, "data/livekit.pid");
-  }
-
-  #remember(chunk: Buffer): void {
-    this.#log = (this.#log + chunk.toString()).slice(-20_000);
   }
 }
 
@@ -202,6 +237,33 @@ export async function until<T>(
   }
 }
 
+function setup(): Setup {
+  const named = process.env.GAMESERVER_SETUP ?? "embedded";
+  if (named !== "embedded" && named !== "services" && named !== "processes") {
+    throw new Error(`GAMESERVER_SETUP is ${named}; it can be embedded, services or processes`);
+  }
+  return named;
+}
+
+/** The sections of the configuration that name PostgreSQL and Redis. */
+function stores(): { database: { url: string }; redis: { url: string } } {
+  const url = (name: string): { url: string } => {
+    const value = process.env[name];
+    if (value === undefined) {
+      throw new Error(`set ${name}, or let \`cargo xtask test\` start the servers`);
+    }
+    return { url: value };
+  };
+  return { database: url("GAMESERVER_DATABASE_URL"), redis: url("GAMESERVER_REDIS_URL") };
+}
+
+/** Writes a configuration; JSON is YAML. */
+function write(folder: string, config: object): string {
+  const file = join(folder, "config.yaml");
+  writeFileSync(file, JSON.stringify(config, undefined, 2));
+  return file;
+}
+
 function need(path: string, command: string): void {
   if (!existsSync(path)) {
     throw new Error(`there is no ${path}: make it with \`${command}\``);
@@ -222,6 +284,3 @@ function freePort(): Promise<number> {
     });
   });
 }
-
-const READY_MS = 45_000;
-const END_MS = 15_000;
