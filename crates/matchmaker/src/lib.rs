@@ -1,13 +1,18 @@
-//! Who plays with whom: from waiting tickets to proposed matches.
+//! Who plays with whom, and how good they are: from waiting tickets to proposed matches, and from
+//! results to ratings.
 //!
 //! Pure: the same tickets, rules and time give the same proposals, in whatever order the tickets
 //! come. A proposal takes effect when the store moves its tickets in one step; until then nothing
 //! has happened, and a ticket that is gone by then only costs the proposal.
 
+mod rating;
+
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+pub use rating::{RatedPlayer, Rating, rate};
 
 /// Proposes as many matches as the waiting tickets of one game allow, first come first served
 /// among those of the same mode and code.
