@@ -23,12 +23,10 @@ pub(crate) async fn alive() -> Json<Alive> {
         (status = SERVICE_UNAVAILABLE, description = "It lacks something", body = Readiness),
     ))]
 pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Readiness>) {
-    let store = shared.store().ping().await.is_ok();
-    let matchmaking = *shared.background.borrow() == Background::Running;
-    let missing: Vec<&str> = [("store", store), ("matchmaking", matchmaking)]
-        .into_iter()
-        .filter_map(|(name, ready)| (!ready).then_some(name))
-        .collect();
+    let mut missing = shared.store().missing().await;
+    if *shared.background.borrow() != Background::Running {
+        missing.push("matchmaking");
+    }
     let (code, status) = if missing.is_empty() {
         (StatusCode::OK, "ready")
     } else {

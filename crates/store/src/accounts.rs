@@ -28,7 +28,8 @@ pub trait Accounts: Send + Sync {
     /// step. Answers false where there is no such registered player.
     async fn change_password(&self, player_id: Uuid, password_hash: &str) -> StoreResult<bool>;
 
-    /// Starts a family of refresh tokens with its first one.
+    /// Starts a family of refresh tokens with its first one. One of a player who was erased in the
+    /// meantime has ended already.
     async fn open_session(&self, session: NewSession) -> StoreResult<()>;
 
     /// Exchanges a refresh token for its successor.
@@ -43,9 +44,53 @@ pub trait Accounts: Send + Sync {
     /// Forgets refresh tokens that expired before `now`; answers how many.
     async fn forget_expired_sessions(&self, now: DateTime<Utc>) -> StoreResult<u64>;
 
-    /// The server's secret of this name, such as the key that signs access tokens. Where there is
-    /// none yet, `candidate` becomes it; all processes on one store see the same.
+    /// The server's secret of this name, such as the one that refresh tokens are derived with. Where
+    /// there is none yet, `candidate` becomes it; all processes on one store see the same.
     async fn secret(&self, name: &str, candidate: &[u8]) -> StoreResult<Vec<u8>>;
+
+    /// The session that a family of refresh tokens is; none once it has ended or its newest token
+    /// has expired.
+    async fn session(&self, family: Uuid, now: DateTime<Utc>) -> StoreResult<Option<Session>>;
+
+    /// The keys that sign access tokens, newest first. Where there is none yet, `candidate` becomes
+    /// the first.
+    async fn signing_keys(&self, candidate: SigningKey) -> StoreResult<Vec<SigningKey>>;
+
+    /// Adds a signing key, the newest from now on, and forgets those whose successor was made
+    /// before `forget_replaced_before`.
+    async fn rotate_signing_key(
+        &self,
+        new: SigningKey,
+        forget_replaced_before: DateTime<Utc>,
+    ) -> StoreResult<()>;
+
+    /// Bans a player, in one step with ending all sessions and cancelling queued tickets. A ban
+    /// that stands is replaced. Answers false where there is no such player.
+    async fn ban(&self, ban: Ban) -> StoreResult<bool>;
+
+    /// Lifts a player's ban. Answers false where there is none at `now`.
+    async fn lift_ban(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool>;
+
+    /// The bans of these players that stand at `now`.
+    async fn bans_of(&self, players: &[Uuid], now: DateTime<Utc>) -> StoreResult<Vec<Ban>>;
+
+    /// All bans that stand at `now`, ascending by player id, those after `after`, at most `limit`.
+    async fn bans(
+        &self,
+        after: Option<Uuid>,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Vec<Ban>>;
+
+    /// Everything held of a player but the matches, which [`crate::Matches::matches_of`] pages.
+    /// None where there is no such player.
+    async fn account_data(&self, player_id: Uuid) -> StoreResult<Option<AccountData>>;
+
+    /// Erases a player: name, address, password, sessions and tickets go (a queued ticket with
+    /// them); matches, statistics and board entries stay, under the name [`erased_name`]. A ban
+    /// stays, too. The name is free again. Answers false where there is no such player, or it is
+    /// erased already; an erased player can neither register nor open a session.
+    async fn erase_player(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool>;
 }
 
 /// A player.
@@ -124,6 +169,78 @@ pub struct Credentials {
     pub password_hash: String,
 }
 
+/// A session: one sign-in, kept by a family of refresh tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Whose.
+    pub player_id: Uuid,
+    /// The player's ban, where one stands.
+    pub ban: Option<Ban>,
+}
+
+/// A key that signs access tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    /// Its id, which tokens name.
+    pub id: Uuid,
+    /// The key.
+    pub secret: Vec<u8>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("id", &self.id)
+            .field("created_at", &self.created_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A player who may not play.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Who.
+    pub player_id: Uuid,
+    /// Why, as the player is told; 1–200 characters.
+    pub reason: String,
+    /// Since when.
+    pub banned_at: DateTime<Utc>,
+    /// Until when; for good where absent.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Ban {
+    /// Whether the ban stands at `now`.
+    pub fn stands(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
+/// What is held of a player beside matches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountData {
+    /// The player.
+    pub player: Player,
+    /// Sessions that have not ended: when the newest refresh token of each expires, ascending.
+    pub sessions: Vec<DateTime<Utc>>,
+    /// Tickets that are kept, newest first.
+    pub tickets: Vec<crate::Ticket>,
+    /// Game, mode, and what results add up to, in this order.
+    pub statistics: Vec<(String, String, crate::PlayerStatistics)>,
+    /// Entries on boards, with score and time, ascending by board.
+    pub entries: Vec<(crate::BoardKey, i64, DateTime<Utc>)>,
+    /// The newest ban, whether it stands or has run out.
+    pub ban: Option<Ban>,
+}
+
+/// The name under which an erased player's results stay.
+pub fn erased_name(player_id: Uuid) -> String {
+    let hex = player_id.simple().to_string();
+    format!("deleted-{}", &hex[hex.len() - 12..])
+}
+
 /// SHA-256 of a refresh token; the token itself is never stored.
 pub type SecretHash = [u8; 32];
 
@@ -190,6 +307,22 @@ pub fn username_key(username: &str) -> Option<String> {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     fits.then(|| username.to_ascii_lowercase())
+}
+
+/// The form in which no two names may look alike: [`username_key`], folded further by Unicode's list
+/// of confusable characters (UTS 39): `Bill` and `BiII`, `modern` and `rnodern`, `0liver` and
+/// `Oliver` are one each. `None` as for [`username_key`].
+pub fn username_skeleton(username: &str) -> Option<String> {
+    let folded = |c: char| match c.to_ascii_lowercase() {
+        'i' => 'l',
+        other => other,
+    };
+    let key: String = username_key(username)?.chars().map(folded).collect();
+    Some(
+        unicode_security::skeleton(&key)
+            .map(folded)
+            .collect::<String>(),
+    )
 }
 
 /// How many characters a name has.

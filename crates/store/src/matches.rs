@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::StoreResult;
+use crate::{CountsOn, StoreResult};
 
 /// Matches, who runs them, and how they ended.
 ///
@@ -76,9 +76,10 @@ pub trait Matches: Send + Sync {
         now: DateTime<Utc>,
     ) -> StoreResult<bool>;
 
-    /// Ends a match with its result, in one transaction with one score for each slot that took
-    /// part (none where the outcome is void), and ends the lease. What was acknowledged is
-    /// durable, and counted once.
+    /// Ends a match with its result, and ends the lease. In the same transaction, where the match
+    /// is rated and the outcome is not void: one score for each slot that took part, the players'
+    /// statistics and ratings, and the boards that the outcome names. What was acknowledged is
+    /// durable, and counted once, however often it is called.
     async fn store_result(
         &self,
         match_id: Uuid,
@@ -278,6 +279,8 @@ pub struct MatchOutcome {
     pub details: Option<String>,
     /// One entry a slot that took part, no slot twice.
     pub slots: Vec<SlotOutcome>,
+    /// The boards that it counts on, no board twice, at most [`MAX_BOARDS`].
+    pub boards: Vec<CountsOn>,
     /// When its first tick ran; none where none did.
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
@@ -333,3 +336,6 @@ pub enum StoreOutcome {
     /// Another holder runs the match now, or ended it; nothing changed.
     StaleEpoch,
 }
+
+/// Most boards that one match counts on, and so most that a game can have.
+pub const MAX_BOARDS: usize = 16;

@@ -6,7 +6,7 @@ use crate::StoreResult;
 /// Players who wait for a match.
 #[async_trait::async_trait]
 pub trait Tickets: Send + Sync {
-    /// Queues a player, who may have one live ticket (queued or placing) at a time.
+    /// Queues a player, who may have one live ticket (queued or placing) for each game at a time.
     async fn enqueue(&self, new: NewTicket) -> StoreResult<Enqueue>;
 
     /// The ticket with this id.
@@ -125,7 +125,7 @@ pub struct NewTicket {
 pub enum Enqueue {
     /// The player waits.
     Queued(Ticket),
-    /// The player has a live ticket already, this one.
+    /// The player has a live ticket for the game already, this one.
     AlreadyQueued(Uuid),
 }
 

@@ -356,6 +356,7 @@ async fn a_finished_match_is_in_the_history() {
         reason: None,
         details: Some(r#"{"reports":[]}"#.to_owned()),
         slots: vec![slot(0, 2, 3), slot(1, 1, 7)],
+        boards: Vec::new(),
         started_at: Some(started),
         ended_at: started + TimeDelta::seconds(5),
         ticks: 300,

@@ -2,11 +2,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::EmbeddedStore;
 use super::rows::{self, millis};
+use super::{EmbeddedStore, bans, boards, statistics, tickets};
 use crate::{
-    Accounts, CreatePlayer, Credentials, NewPlayer, NewSession, Player, REPEAT_WINDOW,
-    RegisterGuest, Registration, Rotate, Rotation, StoreError, StoreResult, username_key,
+    AccountData, Accounts, Ban, CreatePlayer, Credentials, NewPlayer, NewSession, Player,
+    REPEAT_WINDOW, RegisterGuest, Registration, Rotate, Rotation, Session, SigningKey, StoreError,
+    StoreResult, erased_name, username_key, username_skeleton,
 };
 
 #[async_trait::async_trait]
@@ -20,12 +21,14 @@ impl Accounts for EmbeddedStore {
             None => {}
         }
         sqlx::query(
-            "INSERT INTO players (id, username, username_key, email, email_key, created_at)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO players (id, username, username_key, username_skeleton, email, email_key,
+                 created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(new.id.to_string())
         .bind(&new.username)
         .bind(&keys.username)
+        .bind(&keys.skeleton)
         .bind(&new.email)
         .bind(&keys.email)
         .bind(millis(new.created_at))
@@ -60,11 +63,13 @@ impl Accounts for EmbeddedStore {
             None => {}
         }
         sqlx::query(
-            "UPDATE players SET username = ?, username_key = ?, email = ?, email_key = ?
+            "UPDATE players SET username = ?, username_key = ?, username_skeleton = ?, email = ?,
+                 email_key = ?
              WHERE id = ?",
         )
         .bind(&username)
         .bind(&keys.username)
+        .bind(&keys.skeleton)
         .bind(&email)
         .bind(&keys.email)
         .bind(player_id.to_string())
@@ -135,7 +140,7 @@ impl Accounts for EmbeddedStore {
         .await?;
         sqlx::query(
             "INSERT INTO refresh_tokens (token_hash, family, player_id, expires_at)
-             VALUES (?, ?, ?, ?)",
+             SELECT ?1, ?2, id, ?4 FROM players WHERE id = ?3 AND erased_at IS NULL",
         )
         .bind(session.token_hash.as_slice())
         .bind(session.family.to_string())
@@ -229,11 +234,123 @@ impl Accounts for EmbeddedStore {
         tx.commit().await?;
         Ok(row.try_get("value")?)
     }
+
+    async fn session(&self, family: Uuid, now: DateTime<Utc>) -> StoreResult<Option<Session>> {
+        let mut tx = self.read().await?;
+        let row = sqlx::query(
+            "SELECT player_id FROM refresh_tokens
+             WHERE family = ? AND replaced_at IS NULL AND expires_at > ?",
+        )
+        .bind(family.to_string())
+        .bind(millis(now))
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let player_id = rows::uuid(&row, "player_id")?;
+        let ban = bans::standing(&mut tx, player_id, now).await?;
+        Ok(Some(Session { player_id, ban }))
+    }
+
+    async fn signing_keys(&self, candidate: SigningKey) -> StoreResult<Vec<SigningKey>> {
+        self.list_signing_keys(&candidate).await
+    }
+
+    async fn rotate_signing_key(
+        &self,
+        new: SigningKey,
+        forget_replaced_before: DateTime<Utc>,
+    ) -> StoreResult<()> {
+        self.add_signing_key(&new, forget_replaced_before).await
+    }
+
+    async fn ban(&self, ban: Ban) -> StoreResult<bool> {
+        self.put_ban(&ban).await
+    }
+
+    async fn lift_ban(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
+        self.delete_ban(player_id, now).await
+    }
+
+    async fn bans_of(&self, players: &[Uuid], now: DateTime<Utc>) -> StoreResult<Vec<Ban>> {
+        let mut tx = self.read().await?;
+        let mut found = Vec::new();
+        for &player_id in players {
+            found.extend(bans::standing(&mut tx, player_id, now).await?);
+        }
+        Ok(found)
+    }
+
+    async fn bans(
+        &self,
+        after: Option<Uuid>,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Vec<Ban>> {
+        self.list_bans(after, limit, now).await
+    }
+
+    async fn account_data(&self, player_id: Uuid) -> StoreResult<Option<AccountData>> {
+        let mut tx = self.read().await?;
+        let Some(player) = select_player(&mut tx, player_id).await? else {
+            return Ok(None);
+        };
+        let sessions = sqlx::query(
+            "SELECT expires_at FROM refresh_tokens
+             WHERE player_id = ? AND replaced_at IS NULL ORDER BY expires_at",
+        )
+        .bind(player_id.to_string())
+        .fetch_all(&mut *tx)
+        .await?;
+        Ok(Some(AccountData {
+            player,
+            sessions: sessions
+                .iter()
+                .map(|row| rows::time(row, "expires_at"))
+                .collect::<StoreResult<_>>()?,
+            tickets: tickets::tickets_of(&mut tx, player_id).await?,
+            statistics: statistics::statistics_of(&mut tx, player_id).await?,
+            entries: boards::entries_of(&mut tx, player_id).await?,
+            ban: bans::newest(&mut tx, player_id).await?,
+        }))
+    }
+
+    async fn erase_player(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
+        let mut tx = self.write().await?;
+        // No name can be a player's id, which is longer than names are: whoever takes the name that
+        // an erased player gets is in nobody's way.
+        let erased = sqlx::query(
+            "UPDATE players SET username = ?1, username_key = id, username_skeleton = id,
+                 email = NULL, email_key = NULL, erased_at = ?2
+             WHERE id = ?3 AND erased_at IS NULL",
+        )
+        .bind(erased_name(player_id))
+        .bind(millis(now))
+        .bind(player_id.to_string())
+        .execute(&mut *tx)
+        .await?;
+        if erased.rows_affected() == 0 {
+            return Ok(false);
+        }
+        for statement in [
+            "DELETE FROM credentials WHERE player_id = ?",
+            "DELETE FROM refresh_tokens WHERE player_id = ?",
+            "DELETE FROM tickets WHERE player_id = ?",
+        ] {
+            sqlx::query(statement)
+                .bind(player_id.to_string())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        self.changed();
+        Ok(true)
+    }
 }
 
 /// The forms in which a name and an address are unique.
 struct Keys {
     username: String,
+    skeleton: String,
     email: Option<String>,
 }
 
@@ -244,10 +361,12 @@ enum Taken {
 
 impl Keys {
     fn of(username: &str, email: Option<&str>) -> StoreResult<Self> {
-        let key = username_key(username)
-            .ok_or_else(|| StoreError::Invalid(format!("{username:?} cannot be a username")))?;
+        let keys = username_key(username).zip(username_skeleton(username));
+        let (key, skeleton) =
+            keys.ok_or_else(|| StoreError::Invalid(format!("{username:?} cannot be a username")))?;
         Ok(Self {
             username: key,
+            skeleton,
             email: email.map(str::to_lowercase),
         })
     }
@@ -258,10 +377,13 @@ impl Keys {
         player_id: Uuid,
     ) -> StoreResult<Option<Taken>> {
         let row = sqlx::query(
-            "SELECT EXISTS (SELECT 1 FROM players WHERE username_key = ?1 AND id <> ?3) AS username,
-                    EXISTS (SELECT 1 FROM players WHERE email_key = ?2 AND id <> ?3) AS email",
+            "SELECT EXISTS (SELECT 1 FROM players
+                        WHERE (username_key = ?1 OR username_skeleton = ?2) AND id <> ?4)
+                        AS username,
+                    EXISTS (SELECT 1 FROM players WHERE email_key = ?3 AND id <> ?4) AS email",
         )
         .bind(&self.username)
+        .bind(&self.skeleton)
         .bind(&self.email)
         .bind(player_id.to_string())
         .fetch_one(&mut **tx)
@@ -286,7 +408,7 @@ fn credentials(row: &sqlx::sqlite::SqliteRow) -> StoreResult<Credentials> {
 
 async fn select_player(tx: &mut Transaction<'_, Sqlite>, id: Uuid) -> StoreResult<Option<Player>> {
     let row = sqlx::query(
-        "SELECT players.*, password_hash IS NULL AS guest FROM players
+        "SELECT players.*, password_hash IS NULL AND erased_at IS NULL AS guest FROM players
          LEFT JOIN credentials ON credentials.player_id = players.id WHERE players.id = ?",
     )
     .bind(id.to_string())

@@ -5,11 +5,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::EmbeddedStore;
 use super::rows::{self, millis};
+use super::{EmbeddedStore, boards, statistics};
+use crate::tally::{self, Played};
 use crate::{
-    Claim, FormMatch, Lease, Match, MatchOutcome, Matches, NewMatch, Outcome, StoreError,
-    StoreOutcome, StoreResult,
+    Claim, FormMatch, Lease, Match, MatchOutcome, Matches, NewMatch, StoreError, StoreOutcome,
+    StoreResult,
 };
 
 #[async_trait::async_trait]
@@ -256,7 +257,14 @@ impl Matches for EmbeddedStore {
         if stored.ended_at.is_some() {
             return Ok(StoreOutcome::AlreadyStored);
         }
-        store_slots(&mut tx, &stored, &outcome, now).await?;
+        let players: Vec<Uuid> = stored.slots.iter().map(|s| s.player_id).collect();
+        let played = Played {
+            id: match_id,
+            rated: stored.rated,
+            players: &players,
+        };
+        tally::check(&played, &outcome)?;
+        store_slots(&mut tx, &stored, &played, &outcome, now).await?;
         sqlx::query(
             "UPDATE matches SET status = 'ended', outcome = ?, reason = ?, details = ?, winner = ?,
                  ticks = ?,
@@ -267,7 +275,7 @@ impl Matches for EmbeddedStore {
         .bind(outcome.outcome.as_str())
         .bind(&outcome.reason)
         .bind(&outcome.details)
-        .bind(winner(&stored, &outcome).map(|id| id.to_string()))
+        .bind(tally::winner(&played, &outcome).map(|id| id.to_string()))
         .bind(outcome.ticks)
         .bind(outcome.started_at.map(millis))
         .bind(millis(outcome.ended_at))
@@ -359,38 +367,15 @@ fn lease(rows_affected: u64) -> Lease {
     }
 }
 
-/// The player who alone came first in a match that counts.
-fn winner(stored: &Match, outcome: &MatchOutcome) -> Option<Uuid> {
-    let mut first = outcome.slots.iter().filter(|s| s.placement == 1);
-    let (Some(only), None) = (first.next(), first.next()) else {
-        return None;
-    };
-    let slot = stored.slots.iter().find(|s| s.slot == only.slot)?;
-    (outcome.outcome != Outcome::Void).then_some(slot.player_id)
-}
-
-/// Stores how it ended for each slot, and its score where the match counts.
+/// Stores how it ended for each slot, and what of it counts.
 async fn store_slots(
     tx: &mut Transaction<'_, Sqlite>,
     stored: &Match,
+    played: &Played<'_>,
     outcome: &MatchOutcome,
     now: DateTime<Utc>,
 ) -> StoreResult<()> {
-    for (index, result) in outcome.slots.iter().enumerate() {
-        let Some(slot) = stored.slots.iter().find(|s| s.slot == result.slot) else {
-            let message = format!("match {} has no slot {}", stored.id, result.slot);
-            return Err(StoreError::Invalid(message));
-        };
-        if outcome.slots[..index]
-            .iter()
-            .any(|earlier| earlier.slot == result.slot)
-        {
-            let message = format!(
-                "the result of {} names slot {} twice",
-                stored.id, result.slot
-            );
-            return Err(StoreError::Invalid(message));
-        }
+    for result in &outcome.slots {
         let statistics = serde_json::to_string(&result.statistics)
             .map_err(|error| StoreError::Invalid(error.to_string()))?;
         sqlx::query(
@@ -405,9 +390,9 @@ async fn store_slots(
         .bind(result.slot)
         .execute(&mut **tx)
         .await?;
-        if outcome.outcome == Outcome::Void || !stored.rated {
-            continue;
-        }
+    }
+    let counted = tally::counted(played, outcome);
+    for slot in &counted {
         sqlx::query(
             "INSERT INTO scores (id, game_id, mode, player_id, match_id, score, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -417,12 +402,14 @@ async fn store_slots(
         .bind(&stored.mode)
         .bind(slot.player_id.to_string())
         .bind(stored.id.to_string())
-        .bind(result.score)
+        .bind(slot.result.score)
         .bind(millis(now))
         .execute(&mut **tx)
         .await?;
     }
-    Ok(())
+    let key = (stored.game.as_str(), stored.mode.as_str());
+    statistics::count(tx, key, &counted, outcome.ended_at).await?;
+    boards::enter(tx, tally::board_scores(&stored.game, &counted, outcome)).await
 }
 
 /// Gives the tickets of a match that are still being placed their last status.

@@ -1,13 +1,14 @@
 //! Rows to domain types and back.
 
 use chrono::{DateTime, Utc};
+use gs_matchmaker::Rating;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::{
-    Match, MatchSlot, MatchStatus, Outcome, Player, SlotOutcome, StoreError, StoreResult, Ticket,
-    TicketStatus,
+    Ban, BoardEntry, Match, MatchSlot, MatchStatus, Outcome, Player, PlayerStatistics, SlotOutcome,
+    StoreError, StoreResult, Ticket, TicketStatus,
 };
 
 /// A time as it is stored.
@@ -27,6 +28,15 @@ pub(super) fn player(row: &SqliteRow) -> StoreResult<Player> {
         email: row.try_get("email")?,
         guest: row.try_get("guest")?,
         created_at: time(row, "created_at")?,
+    })
+}
+
+pub(super) fn ban(row: &SqliteRow) -> StoreResult<Ban> {
+    Ok(Ban {
+        player_id: uuid(row, "player_id")?,
+        reason: row.try_get("reason")?,
+        banned_at: time(row, "banned_at")?,
+        until: optional_time(row, "until")?,
     })
 }
 
@@ -98,7 +108,47 @@ pub(super) fn match_slot(row: &SqliteRow) -> StoreResult<MatchSlot> {
     })
 }
 
-fn time(row: &SqliteRow, column: &'static str) -> StoreResult<DateTime<Utc>> {
+pub(super) fn statistics(row: &SqliteRow) -> StoreResult<PlayerStatistics> {
+    let count = |column: &'static str| -> StoreResult<u64> {
+        let count: i64 = row.try_get(column)?;
+        Ok(count.unsigned_abs())
+    };
+    let sums: String = row.try_get("statistics")?;
+    Ok(PlayerStatistics {
+        matches: count("matches")?,
+        wins: count("wins")?,
+        losses: count("losses")?,
+        draws: count("draws")?,
+        best_score: row.try_get("best_score")?,
+        total_score: row.try_get("total_score")?,
+        statistics: serde_json::from_str(&sums).map_err(|_| StoreError::Corrupt {
+            what: "sum of statistics",
+            value: sums,
+        })?,
+        rating: rating(row)?,
+        last_played_at: optional_time(row, "last_played_at")?,
+    })
+}
+
+pub(super) fn rating(row: &SqliteRow) -> StoreResult<Rating> {
+    Ok(Rating {
+        value: row.try_get("rating")?,
+        uncertainty: row.try_get("rating_uncertainty")?,
+    })
+}
+
+/// An entry without its rank.
+pub(super) fn board_entry(row: &SqliteRow) -> StoreResult<BoardEntry> {
+    Ok(BoardEntry {
+        rank: 0,
+        player_id: uuid(row, "player_id")?,
+        username: row.try_get("username")?,
+        score: row.try_get("score")?,
+        at: time(row, "reached_at")?,
+    })
+}
+
+pub(super) fn time(row: &SqliteRow, column: &'static str) -> StoreResult<DateTime<Utc>> {
     parse_time(row.try_get(column)?)
 }
 

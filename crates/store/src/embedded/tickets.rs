@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
 
 use super::EmbeddedStore;
@@ -12,9 +12,11 @@ impl Tickets for EmbeddedStore {
     async fn enqueue(&self, new: NewTicket) -> StoreResult<Enqueue> {
         let mut tx = self.write().await?;
         let live = sqlx::query(
-            "SELECT id FROM tickets WHERE player_id = ? AND status IN ('queued', 'placing')",
+            "SELECT id FROM tickets
+             WHERE player_id = ? AND game_id = ? AND status IN ('queued', 'placing')",
         )
         .bind(new.player_id.to_string())
+        .bind(&new.game)
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(row) = live {
@@ -154,4 +156,17 @@ impl Tickets for EmbeddedStore {
         .await?;
         Ok(deleted.rows_affected())
     }
+}
+
+/// All tickets of a player, newest first.
+pub(super) async fn tickets_of(
+    tx: &mut Transaction<'_, Sqlite>,
+    player_id: Uuid,
+) -> StoreResult<Vec<Ticket>> {
+    let rows =
+        sqlx::query("SELECT * FROM tickets WHERE player_id = ? ORDER BY queued_at DESC, id DESC")
+            .bind(player_id.to_string())
+            .fetch_all(&mut **tx)
+            .await?;
+    rows.iter().map(rows::ticket).collect()
 }

@@ -25,8 +25,7 @@ pub(crate) async fn a_player_has_one_live_ticket(store: SharedStore) {
 
     let tasks: Vec<_> = (0..6)
         .map(|n| {
-            let (store, mut again) = (store.clone(), new_ticket(player, n));
-            again.game = "another".to_owned();
+            let (store, again) = (store.clone(), new_ticket(player, n));
             tokio::spawn(async move { store.enqueue(again).await.unwrap() })
         })
         .collect();

@@ -155,6 +155,7 @@ pub(crate) fn outcome(scores: &[i32]) -> MatchOutcome {
                 statistics: vec![("hits".to_owned(), score), ("falls".to_owned(), -1)],
             })
             .collect(),
+        boards: Vec::new(),
         started_at: Some(at(3)),
         ended_at: at(8),
         ticks: 300,
