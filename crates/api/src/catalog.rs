@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use gs_store::BoardInfo;
 
 /// The games that this server serves. Held in memory: every call asks it.
 pub trait GameCatalog: Send + Sync {
@@ -36,6 +37,8 @@ pub struct GameInfo {
     pub teams: u8,
     /// What one can queue for, at least one; the first is the default.
     pub modes: Vec<GameMode>,
+    /// Its leaderboards, at most [`gs_store::MAX_BOARDS`].
+    pub boards: Vec<BoardInfo>,
     /// SHA-256 of the module, lower-case hex.
     pub module_sha256: String,
     /// Length of the module.

@@ -238,6 +238,7 @@ fn describe(id: &str, game: &GameConfig, module: &GameModule) -> anyhow::Result<
         max_players: manifest.max_players,
         teams: manifest.teams,
         modes,
+        boards: Vec::new(),
         module_sha256: module.sha256().to_owned(),
         module_bytes: module.bytes().len(),
         manifest: serde_json::from_str(module.manifest_json())?,

@@ -1,11 +1,13 @@
 //! What a game backend asks of a LiveKit server: create and delete rooms, silence or remove a
-//! participant, and mint the tokens that players and authorities join with.
+//! participant, mint the tokens that players and authorities join with, and verify its webhooks.
 
 mod livekit;
 mod tokens;
+mod webhooks;
 
 pub use livekit::LiveKitRooms;
 pub use tokens::{AUTHORITY_IDENTITY, RoomToken, RoomTokens, TOKEN_TTL, TokenError};
+pub use webhooks::{WebhookError, WebhookEvent, WebhookKind, Webhooks};
 
 /// The room service of a LiveKit server.
 ///
@@ -25,6 +27,9 @@ pub trait Rooms: Send + Sync {
 
     /// Takes away a participant's right to send data and media; the participant still receives.
     async fn mute(&self, room: &str, identity: &str) -> Result<(), RoomError>;
+
+    /// Asks something cheap: whether the server answers and takes the key.
+    async fn ping(&self) -> Result<(), RoomError>;
 }
 
 /// Why LiveKit did not do what it was asked.

@@ -122,6 +122,13 @@ async fn a_wrong_secret_and_a_missing_server_are_told_apart() {
         matches!(refused, Err(RoomError::Unauthorized { .. })),
         "{refused:?}"
     );
+    let refused = wrong.ping().await;
+    assert!(
+        matches!(refused, Err(RoomError::Unauthorized { .. })),
+        "{refused:?}"
+    );
+    let right = LiveKitRooms::new(&server.http_url(), KEY, SECRET);
+    right.ping().await.unwrap();
 
     let nowhere = LiveKitRooms::new(&format!("ws://127.0.0.1:{}", free_tcp_port()), KEY, SECRET);
     let error = nowhere
@@ -130,4 +137,6 @@ async fn a_wrong_secret_and_a_missing_server_are_told_apart() {
         .unwrap_err();
     assert!(matches!(error, RoomError::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("refused"), "{error}");
+    let error = nowhere.ping().await.unwrap_err();
+    assert!(matches!(error, RoomError::Unreachable { .. }), "{error:?}");
 }

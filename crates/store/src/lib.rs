@@ -13,6 +13,7 @@ mod embedded;
 mod error;
 mod matches;
 mod presence;
+mod season;
 mod statistics;
 mod tally;
 mod tickets;
@@ -33,6 +34,7 @@ pub use matches::{
     NewMatch, NewSlot, Outcome, SlotOutcome, StoreOutcome,
 };
 pub use presence::{EVENTS_KEPT, ONLINE_FOR, Presence, ROOM_KEPT};
+pub use season::{BoardInfo, DEFAULT_BOARD, Season, counts_on};
 pub use statistics::{MAX_STATISTICS, PlayerStatistics, Statistics};
 pub use tickets::{Cancel, Enqueue, NewTicket, Ticket, TicketStatus, Tickets};
 

@@ -9,9 +9,9 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use gs_api::{Api, ApiParts, Environment, GameCatalog, GameInfo, GameMode, Limits, Rate, Settings};
-use gs_store::{EmbeddedStore, Store};
+use gs_store::{BoardInfo, BoardRule, EmbeddedStore, Season, Store};
 use livekit_rooms::{RoomError, RoomTokens, Rooms};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -303,6 +303,7 @@ pub(crate) struct RecordingRooms {
     pub(crate) created: Mutex<Vec<(String, String)>>,
     pub(crate) deleted: Mutex<Vec<String>>,
     pub(crate) unreachable: std::sync::atomic::AtomicBool,
+    pub(crate) pings: std::sync::atomic::AtomicUsize,
 }
 
 #[async_trait::async_trait]
@@ -332,6 +333,15 @@ impl Rooms for RecordingRooms {
     async fn mute(&self, _: &str, _: &str) -> Result<(), RoomError> {
         Ok(())
     }
+
+    async fn ping(&self) -> Result<(), RoomError> {
+        self.pings.fetch_add(1, Ordering::SeqCst);
+        if self.unreachable.load(Ordering::SeqCst) {
+            let (url, reason) = (String::new(), String::new());
+            return Err(RoomError::Unreachable { url, reason });
+        }
+        Ok(())
+    }
 }
 
 /// The system's clock, some time ahead.
@@ -353,6 +363,16 @@ impl Environment for TestClock {
 
     fn fill(&self, bytes: &mut [u8]) {
         gs_api::SystemEnvironment.fill(bytes);
+    }
+}
+
+fn board(id: &str, rule: BoardRule, statistic: Option<&str>, season: Season) -> BoardInfo {
+    BoardInfo {
+        id: id.to_owned(),
+        rule,
+        statistic: statistic.map(str::to_owned),
+        modes: Vec::new(),
+        season,
     }
 }
 
@@ -382,6 +402,15 @@ impl GameCatalog for Catalog {
                     authority_mode: "observer".to_owned(),
                     rated: false,
                 },
+            ],
+            boards: vec![
+                board("default", BoardRule::Best, None, Season::Never),
+                board(
+                    "kills",
+                    BoardRule::Sum,
+                    Some("kills"),
+                    Season::Daily { at: NaiveTime::MIN },
+                ),
             ],
             module_sha256: SHA256.to_owned(),
             module_bytes: MODULE.len(),
