@@ -1,10 +1,10 @@
 use chrono::TimeDelta;
 use gs_store::{
-    CreatePlayer, NewSession, REPEAT_WINDOW, RegisterGuest, Registration, Rotate, Rotation,
+    CreatePlayer, REPEAT_WINDOW, RegisterGuest, Registration, Rotate, Rotation, Session,
 };
 use uuid::Uuid;
 
-use crate::world::{SharedStore, at, new_player, players};
+use crate::world::{SharedStore, at, new_player, players, session};
 
 pub(crate) async fn a_name_and_an_address_belong_to_one_player_in_any_case(store: SharedStore) {
     let mut ada = new_player("Ada");
@@ -226,15 +226,66 @@ pub(crate) async fn concurrent_registrations_of_a_name_make_one_player(store: Sh
     assert_eq!(created, 1);
 }
 
-/// A family whose first token has this number and works until second 100.
-fn session(player_id: Uuid, token: u8) -> NewSession {
-    let family = Uuid::now_v7();
-    NewSession {
-        family,
-        player_id,
-        token_hash: [token; 32],
-        expires_at: at(100),
+pub(crate) async fn names_that_look_alike_are_one(store: SharedStore) {
+    for name in ["Bill", "modern", "0liver", "a_b-c"] {
+        let created = store.create_player(new_player(name)).await.unwrap();
+        assert!(matches!(created, CreatePlayer::Created(_)), "{name}");
     }
+    for name in ["BiII", "b1ll", "BILL", "rnodern", "Oliver", "ol1ver"] {
+        let created = store.create_player(new_player(name)).await.unwrap();
+        assert_eq!(created, CreatePlayer::UsernameTaken, "{name}");
+        // Who signs in must write the name itself.
+        if !name.eq_ignore_ascii_case("bill") {
+            let found = store.credentials_by_username(name).await.unwrap();
+            assert!(found.is_none(), "{name}");
+        }
+    }
+
+    let mut guest = new_player("guest-1");
+    guest.password_hash = None;
+    store.create_player(guest.clone()).await.unwrap();
+    let registration = |username: &str| Registration {
+        player_id: guest.id,
+        username: username.to_owned(),
+        email: None,
+        password_hash: "hash".to_owned(),
+    };
+    let taken = store.register_guest(registration("B1ll")).await.unwrap();
+    assert_eq!(taken, RegisterGuest::UsernameTaken);
+    // One's own name is in nobody's way.
+    let kept = store.register_guest(registration("guest-l")).await.unwrap();
+    assert!(matches!(kept, RegisterGuest::Registered(_)), "{kept:?}");
+}
+
+pub(crate) async fn a_session_lasts_until_it_ends_or_runs_out(store: SharedStore) {
+    let player_id = players(&*store, 1).await[0];
+    let opened = session(player_id, 1);
+    let family = opened.family;
+    store.open_session(opened).await.unwrap();
+    let live = Session {
+        player_id,
+        ban: None,
+    };
+    let seen = store.session(family, at(99)).await.unwrap();
+    assert_eq!(seen, Some(live.clone()));
+    assert_eq!(store.session(family, at(100)).await.unwrap(), None);
+    assert_eq!(store.session(Uuid::now_v7(), at(0)).await.unwrap(), None);
+
+    // The newest token counts, and the replaced one does not end it.
+    store.rotate_session(rotation(1, 2, 50)).await.unwrap();
+    let seen = store.session(family, at(149)).await.unwrap();
+    assert_eq!(seen, Some(live));
+    assert_eq!(store.session(family, at(150)).await.unwrap(), None);
+    store.forget_expired_sessions(at(101)).await.unwrap();
+    assert!(store.session(family, at(149)).await.unwrap().is_some());
+
+    store.end_session(family).await.unwrap();
+    assert_eq!(store.session(family, at(60)).await.unwrap(), None);
+    let opened = session(player_id, 3);
+    let family = opened.family;
+    store.open_session(opened).await.unwrap();
+    assert!(store.change_password(player_id, "new").await.unwrap());
+    assert_eq!(store.session(family, at(60)).await.unwrap(), None);
 }
 
 fn rotation(old: u8, new: u8, seconds: i64) -> Rotation {

@@ -1,11 +1,16 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gs_store::{FormMatch, Lease, MatchStatus, Outcome, StoreOutcome, TicketStatus};
+use gs_store::{
+    ALL_TIME, BoardRule, CountsOn, FormMatch, Lease, MAX_BOARDS, MatchStatus, Outcome, StoreError,
+    StoreOutcome, TicketStatus,
+};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::world::{
-    SharedStore, TTL, at, enqueue, formed_match, new_match, outcome, players, running_match,
+    SharedStore, TTL, at, counts_on, end, enqueue, formed_match, new_match, outcome, play, players,
+    running_match,
 };
 
 pub(crate) async fn forming_a_match_takes_all_tickets_or_none(store: SharedStore) {
@@ -431,22 +436,60 @@ pub(crate) async fn a_malformed_result_changes_nothing(store: SharedStore) {
     let ids = players(&*store, 2).await;
     let id = running_match(&*store, &ids, 1).await;
     let before = store.match_by_id(id).await.unwrap();
-    assert!(
-        store
-            .store_result(id, 1, outcome(&[1, 2, 3]), at(9))
-            .await
-            .is_err()
-    );
-    let mut twice = outcome(&[1, 2]);
-    twice.slots[1].slot = 0;
-    assert!(store.store_result(id, 1, twice, at(9)).await.is_err());
-    assert!(
-        store
-            .store_result(Uuid::now_v7(), 1, outcome(&[1]), at(9))
-            .await
-            .is_err()
-    );
+    let on_boards = |count: usize| {
+        let mut result = outcome(&[1, 2]);
+        let board = |n| CountsOn {
+            board: format!("board-{n}"),
+            ..counts_on(BoardRule::Sum)
+        };
+        result.boards = (0..count).map(board).collect();
+        result
+    };
+    let mut slot_twice = outcome(&[1, 2]);
+    slot_twice.slots[1].slot = 0;
+    let mut board_twice = on_boards(2);
+    board_twice.boards[1] = board_twice.boards[0].clone();
+    for (id, bad) in [
+        (id, outcome(&[1, 2, 3])),
+        (id, slot_twice),
+        (id, on_boards(MAX_BOARDS + 1)),
+        (id, board_twice),
+        (Uuid::now_v7(), outcome(&[1])),
+    ] {
+        let refused = store.store_result(id, 1, bad, at(9)).await;
+        assert!(
+            matches!(refused, Err(StoreError::Invalid(_))),
+            "{refused:?}"
+        );
+    }
     assert_eq!(store.match_by_id(id).await.unwrap(), before);
+    assert!(store.statistics("arena", ids[0]).await.unwrap().is_empty());
+    assert!(
+        store
+            .seasons("arena", "board-0", 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    end(&*store, id, on_boards(MAX_BOARDS)).await;
+    assert_eq!(
+        store.seasons("arena", "board-15", 9).await.unwrap(),
+        [ALL_TIME]
+    );
+}
+
+pub(crate) async fn details_are_kept_as_json(store: SharedStore) {
+    let ids = players(&*store, 2).await;
+    let details = json!({"reports": [{"slot": 1, "hash": "\u{e9}\"\\"}, null], "x": 1.5, "n": -7});
+    let mut result = outcome(&[10, 5]);
+    result.details = Some(details.to_string());
+    let id = play(&*store, &ids, 1, result).await;
+    let stored = store.match_by_id(id).await.unwrap().unwrap();
+    let kept: Value = serde_json::from_str(&stored.details.unwrap()).unwrap();
+    assert_eq!(kept, details);
+    let listed = store.matches_of(ids[0], None, 1).await.unwrap();
+    let kept: Value = serde_json::from_str(listed[0].details.as_ref().unwrap()).unwrap();
+    assert_eq!(kept, details);
 }
 
 pub(crate) async fn history_is_paged_newest_first(store: SharedStore) {

@@ -34,6 +34,27 @@ pub(crate) async fn a_player_has_one_live_ticket(store: SharedStore) {
     }
 }
 
+pub(crate) async fn a_player_may_wait_for_several_games_at_once(store: SharedStore) {
+    let ids = players(&*store, 2).await;
+    let (_, placing) = formed_match(&*store, &ids, 1).await;
+    let mut elsewhere = new_ticket(ids[0], 2);
+    elsewhere.game = "zen".to_owned();
+    let queued = store.enqueue(elsewhere.clone()).await.unwrap();
+    assert!(matches!(queued, Enqueue::Queued(_)), "{queued:?}");
+    for (game, live) in [("zen", elsewhere.id), ("arena", placing[0])] {
+        let mut again = new_ticket(ids[0], 3);
+        again.game = game.to_owned();
+        let again = store.enqueue(again).await.unwrap();
+        assert_eq!(again, Enqueue::AlreadyQueued(live), "{game}");
+    }
+    let newest = store.newest_ticket(ids[0]).await.unwrap().unwrap();
+    assert_eq!(newest.id, elsewhere.id);
+    let cancelled = store.cancel_ticket(elsewhere.id, at(4)).await.unwrap();
+    assert_eq!(cancelled, Cancel::Cancelled);
+    let placed = store.ticket(placing[0]).await.unwrap().unwrap();
+    assert_eq!(placed.status, TicketStatus::Placing);
+}
+
 pub(crate) async fn tickets_are_queued_first_come_first(store: SharedStore) {
     let ids = players(&*store, 4).await;
     let late = enqueue(&*store, ids[0], 9).await;

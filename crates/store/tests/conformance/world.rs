@@ -1,12 +1,13 @@
 //! Players, tickets and matches for scenarios.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gs_store::{
-    CreatePlayer, EmbeddedStore, Enqueue, FormMatch, Lease, MatchOutcome, NewMatch, NewPlayer,
-    NewSlot, NewTicket, Outcome, SlotOutcome, Store,
+    ALL_TIME, BoardEntry, BoardKey, BoardPage, BoardRule, BoardStart, CountsOn, CreatePlayer,
+    EmbeddedStore, Enqueue, FormMatch, Lease, MatchOutcome, NewMatch, NewPlayer, NewSession,
+    NewSlot, NewTicket, Outcome, SlotOutcome, Standing, Store, StoreOutcome,
 };
 use uuid::Uuid;
 
@@ -95,16 +96,21 @@ pub(crate) async fn formed_match(
     players: &[Uuid],
     number: u32,
 ) -> (Uuid, Vec<Uuid>) {
-    form(store, players, number, true).await
+    form(store, players, number, |_| {}).await
 }
 
-async fn form(store: &dyn Store, players: &[Uuid], number: u32, rated: bool) -> (Uuid, Vec<Uuid>) {
+async fn form(
+    store: &dyn Store,
+    players: &[Uuid],
+    number: u32,
+    change: impl FnOnce(&mut NewMatch),
+) -> (Uuid, Vec<Uuid>) {
     let mut slots = Vec::new();
     for &player in players {
         slots.push((enqueue(store, player, i64::from(number)).await, player));
     }
     let mut new = new_match(&format!("arena-{number:08x}"), &slots);
-    new.rated = rated;
+    change(&mut new);
     let id = new.id;
     assert_eq!(store.form_match(new).await.unwrap(), FormMatch::Formed);
     (id, slots.into_iter().map(|(ticket, _)| ticket).collect())
@@ -116,13 +122,14 @@ pub(crate) async fn running_match(store: &dyn Store, players: &[Uuid], number: u
     run(store, id).await
 }
 
-/// The same, for a match whose scores do not count.
-pub(crate) async fn running_unrated_match(
+/// The same, for a match that `change` makes another one.
+pub(crate) async fn running_match_with(
     store: &dyn Store,
     players: &[Uuid],
     number: u32,
+    change: impl FnOnce(&mut NewMatch),
 ) -> Uuid {
-    let (id, _) = form(store, players, number, false).await;
+    let (id, _) = form(store, players, number, change).await;
     run(store, id).await
 }
 
@@ -161,3 +168,124 @@ pub(crate) fn outcome(scores: &[i32]) -> MatchOutcome {
         ticks: 300,
     }
 }
+
+/// A finished match of players who are each on their own: placed by these scores, ended at this
+/// second, counting on these boards.
+pub(crate) fn solo(scores: &[i32], ended: i64, boards: &[CountsOn]) -> MatchOutcome {
+    let mut outcome = outcome(scores);
+    for slot in &mut outcome.slots {
+        slot.team = None;
+        slot.placement = 1 + scores.iter().filter(|s| **s > slot.score).count() as u8;
+    }
+    outcome.ended_at = at(ended);
+    outcome.boards = boards.to_vec();
+    outcome
+}
+
+/// Plays a match to this end.
+pub(crate) async fn play(
+    store: &dyn Store,
+    players: &[Uuid],
+    number: u32,
+    outcome: MatchOutcome,
+) -> Uuid {
+    let id = running_match(store, players, number).await;
+    end(store, id, outcome).await;
+    id
+}
+
+/// Ends a running match.
+pub(crate) async fn end(store: &dyn Store, id: Uuid, outcome: MatchOutcome) {
+    let now = outcome.ended_at;
+    let stored = store.store_result(id, 1, outcome, now).await.unwrap();
+    assert_eq!(stored, StoreOutcome::Stored);
+}
+
+/// The board `default` without seasons.
+pub(crate) fn counts_on(rule: BoardRule) -> CountsOn {
+    CountsOn {
+        board: "default".to_owned(),
+        season: ALL_TIME.to_owned(),
+        rule,
+        statistic: None,
+    }
+}
+
+/// The key of that board.
+pub(crate) fn default_board() -> BoardKey {
+    BoardKey {
+        game: "arena".to_owned(),
+        board: "default".to_owned(),
+        season: ALL_TIME.to_owned(),
+    }
+}
+
+/// Waits until a board's ranks and totals are those of these entries (player, score, second), which
+/// may come in any order, and answers its first page, of at most a hundred.
+pub(crate) async fn board_becomes(
+    store: &dyn Store,
+    board: &BoardKey,
+    entries: &[(Uuid, i64, i64)],
+) -> BoardPage {
+    let mut ordered = entries.to_vec();
+    ordered.sort_by_key(|&(player, score, reached)| (-score, reached, player));
+    for &(player, score, _) in entries {
+        let higher = entries.iter().filter(|(_, other, _)| *other > score);
+        let expected = Standing {
+            rank: 1 + higher.count() as u64,
+            score,
+            total: entries.len() as u64,
+        };
+        standing_becomes(store, board, player, Some(expected)).await;
+    }
+    let page = store.board_page(board, BoardStart::Top, 100).await.unwrap();
+    let listed: Vec<_> = page
+        .entries
+        .iter()
+        .map(|e| (e.player_id, e.score, (e.at - at(0)).num_seconds()))
+        .collect();
+    ordered.truncate(100);
+    assert_eq!(listed, ordered);
+    assert_eq!(page.total, entries.len() as u64);
+    page
+}
+
+/// Waits until a player's place on a board is this one: ranks may lag behind results.
+pub(crate) async fn standing_becomes(
+    store: &dyn Store,
+    board: &BoardKey,
+    player: Uuid,
+    expected: Option<Standing>,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let standing = store.standing(board, player).await.unwrap();
+        if standing == expected {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the standing stays {standing:?}, where {expected:?} is right"
+        );
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// What a page lists: rank and player of each entry.
+pub(crate) fn ranks(entries: &[BoardEntry]) -> Vec<(u64, Uuid)> {
+    entries.iter().map(|e| (e.rank, e.player_id)).collect()
+}
+
+/// A session whose first token has this number and works until second 100.
+pub(crate) fn session(player_id: Uuid, token: u8) -> NewSession {
+    NewSession {
+        family: Uuid::now_v7(),
+        player_id,
+        token_hash: [token; 32],
+        expires_at: at(100),
+    }
+}
+
+/// Far more than any store needs on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const POLL: Duration = Duration::from_millis(5);
