@@ -209,7 +209,8 @@ fn test(root: &Path) -> anyhow::Result<()> {
         command
     };
     run(&mut browser_tests())?;
-    steps.next("the browser test of a whole match on PostgreSQL and Redis, then in processes apart");
+    steps
+        .next("the browser test of a whole match on PostgreSQL and Redis, then in processes apart");
     let (postgres, redis) = (Postgres::start(), Redis::start());
     for setup in ["services", "processes"] {
         run(browser_tests()
