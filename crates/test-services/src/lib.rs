@@ -19,9 +19,11 @@ mod postgres;
 mod process;
 mod program;
 mod redis;
+mod server;
 
 pub use livekit::{LiveKit, LiveKitOptions};
 pub use ports::{free_tcp_port, free_udp_port};
 pub use postgres::{Durability, Postgres};
 pub use program::program;
 pub use redis::{Persistence, Redis};
+pub use server::Server;

@@ -23,6 +23,8 @@ pub struct Postgres {
     port: u16,
     durability: Durability,
     user: Option<User>,
+    /// Whether its data are on a disk of their own.
+    own_disk: bool,
     databases: AtomicU32,
     templates: Mutex<HashSet<String>>,
 }
@@ -60,20 +62,51 @@ impl Postgres {
     /// # Panics
     /// Where there is no PostgreSQL.
     pub fn start_with(durability: Durability) -> Self {
-        let mut postgres = Self {
+        Self::new(durability).started()
+    }
+
+    /// Starts a server whose data are on a disk of so many megabytes, at least 100, that
+    /// [`fill_disk`](Self::fill_disk) fills. None where this process may not mount one, which takes
+    /// root on Linux.
+    ///
+    /// # Panics
+    /// Where there is no PostgreSQL.
+    pub fn start_on_disk_of(megabytes: u32) -> Option<Self> {
+        let mut postgres = Self::new(Durability::Disk);
+        postgres.own_disk = true;
+        let data = postgres.data();
+        std::fs::create_dir(&data).expect("the data directory can be made");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"])
+            .arg(&data)
+            .output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        postgres.process.unmount(&data);
+        Some(postgres.started())
+    }
+
+    fn new(durability: Durability) -> Self {
+        Self {
             process: Process::new("postgres", Signal::QUIT),
             port: 0,
             durability,
             user: program::unprivileged(),
+            own_disk: false,
             databases: AtomicU32::new(0),
             templates: Mutex::default(),
-        };
+        }
+    }
+
+    fn started(mut self) -> Self {
+        let postgres = &mut self;
         postgres.create_cluster();
         // Between finding a port free and using it another process may take it.
         for _ in 0..3 {
             postgres.port = free_tcp_port();
             if postgres.run() {
-                return postgres;
+                return self;
             }
         }
         panic!("postgres does not start:\n{}", postgres.process.log());
@@ -181,6 +214,30 @@ impl Postgres {
         self.process.resume();
     }
 
+    /// Whether it was started and has not ended.
+    pub fn runs(&self) -> bool {
+        self.process.runs()
+    }
+
+    /// Leaves no byte free on the disk of [`start_on_disk_of`](Self::start_on_disk_of).
+    ///
+    /// # Panics
+    /// Where it has none of its own.
+    pub fn fill_disk(&self) {
+        assert!(self.own_disk, "a disk that others use is not filled");
+        let mut filler = std::fs::File::create(self.filler()).expect("a file can be made");
+        let block = [0; 4096];
+        while filler.write_all(&block).is_ok() {}
+    }
+
+    /// Takes back what [`fill_disk`](Self::fill_disk) did.
+    ///
+    /// # Panics
+    /// Where the disk is not filled.
+    pub fn free_disk(&self) {
+        std::fs::remove_file(self.filler()).expect("the disk was filled");
+    }
+
     /// What it has written to its log.
     pub fn log(&self) -> String {
         self.process.log()
@@ -198,7 +255,7 @@ impl Postgres {
     fn create_cluster(&self) {
         let directory = self.process.directory();
         let (data, password) = (self.data(), directory.join("password"));
-        std::fs::create_dir(&data).expect("the data directory can be made");
+        std::fs::create_dir_all(&data).expect("the data directory can be made");
         std::fs::write(&password, PASSWORD).expect("the password can be written");
         if let Some(user) = self.user {
             // Its data are its own; others' eyes reach no further than this directory.
@@ -217,6 +274,7 @@ impl Postgres {
             .arg(&password)
             .args(["--username", SUPERUSER, "--auth=scram-sha-256"])
             .args(["--encoding=UTF8", "--locale=C", "--no-sync"])
+            .args(self.own_disk.then_some("--wal-segsize=1"))
             .output()
             .expect("initdb can be started");
         assert!(
@@ -236,6 +294,9 @@ impl Postgres {
         for setting in SETTINGS.iter().copied().chain([fsync]) {
             command.args(["-c", setting]);
         }
+        if self.own_disk {
+            command.args(["-c", "min_wal_size=2MB", "-c", "max_wal_size=8MB"]);
+        }
         command.args(["-p", &self.port.to_string()]);
         self.process.spawn(&mut command);
         self.process.wait_until(|| takes_connections(self.port))
@@ -250,6 +311,10 @@ impl Postgres {
             command.uid(user.uid).gid(user.gid);
         }
         command
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.data().join("filler")
     }
 
     fn data(&self) -> PathBuf {

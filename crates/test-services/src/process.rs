@@ -62,6 +62,13 @@ impl Process {
         }
     }
 
+    /// Has the guard unmount what is mounted there, below the directory.
+    pub(crate) fn unmount(&self, mount: &Path) {
+        if let Some(pipe) = &mut self.state().guard.stdin {
+            let _ = writeln!(pipe, "unmount {}", mount.display());
+        }
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -98,14 +105,9 @@ impl Process {
             if answers() {
                 return true;
             }
-            let mut state = self.state();
-            let child = state.child.as_mut().expect("it was started");
-            if child.try_wait().is_ok_and(|status| status.is_some()) {
-                state.child = None;
-                state.tell(&[]);
+            if !self.runs() {
                 return false;
             }
-            drop(state);
             assert!(
                 Instant::now() < deadline,
                 "{} did not answer within {START_TIMEOUT:?}; its log:\n{}",
@@ -114,6 +116,20 @@ impl Process {
             );
             std::thread::sleep(POLL);
         }
+    }
+
+    /// Whether it was started and has not ended. One that ended can be started again.
+    pub(crate) fn runs(&self) -> bool {
+        let mut state = self.state();
+        let Some(child) = &mut state.child else {
+            return false;
+        };
+        if child.try_wait().is_ok_and(|status| status.is_none()) {
+            return true;
+        }
+        state.child = None;
+        state.tell(&[]);
+        false
     }
 
     /// The server's process id.
@@ -282,11 +298,17 @@ fn stat(pid: &str) -> Option<(String, String)> {
 }
 
 /// `$1` is the directory, `$2` the signal that ends the server in order; each line of the input
-/// names the processes that run. The end of the input is the end of the process that wrote it.
+/// names the processes that run, or what is to be unmounted. The end of the input is the end of the
+/// process that wrote it.
 const GUARD: &str = r#"
 trap '' INT TERM HUP QUIT
-servers=
-while read -r line; do servers=$line; done
+servers= mount=
+while read -r line; do
+    case $line in
+        "unmount "*) mount=${line#unmount } ;;
+        *) servers=$line ;;
+    esac
+done
 if [ -n "$servers" ]; then
     kill -s CONT $servers
     kill -s "$2" $servers
@@ -297,6 +319,7 @@ if [ -n "$servers" ]; then
     done
     kill -s KILL $servers
 fi
+[ -z "$mount" ] || umount "$mount" || umount -l "$mount"
 rm -rf "$1" || { sleep 0.5; rm -rf "$1"; }
 "#;
 const START_TIMEOUT: Duration = Duration::from_secs(40);

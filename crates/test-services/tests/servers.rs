@@ -62,6 +62,25 @@ fn a_paused_postgres_answers_nobody_until_it_goes_on() {
 }
 
 #[test]
+fn a_full_disk_loses_nothing_that_was_committed() {
+    let Some(postgres) = Postgres::start_on_disk_of(100) else {
+        eprintln!("not tested: a disk can be mounted by root alone");
+        return;
+    };
+    let url = postgres.database();
+    postgres.sql(&url, "CREATE TABLE t AS SELECT 1 AS n");
+    postgres.fill_disk();
+    let fill = "INSERT INTO t SELECT n FROM generate_series(1, 1000000) n";
+    let refused = std::panic::catch_unwind(|| postgres.sql(&url, fill));
+    assert!(refused.is_err(), "there is room for more");
+    postgres.free_disk();
+    if !postgres.runs() {
+        postgres.restart();
+    }
+    assert_eq!(postgres.sql(&url, "SELECT n FROM t"), "1");
+}
+
+#[test]
 fn redis_keeps_what_its_persistence_says() {
     for (persistence, kept) in [
         (Persistence::None, "$-1"),
