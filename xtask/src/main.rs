@@ -7,6 +7,7 @@ mod bench;
 mod client;
 mod generate;
 mod module;
+mod queries;
 mod setup;
 mod steps;
 
@@ -65,14 +66,24 @@ enum Task {
         #[arg(long)]
         data: Option<PathBuf>,
     },
-    /// Generate the code that comes from proto/.
+    /// Generate what is committed and comes from something else.
     Generate {
+        /// What; all of it where absent.
+        what: Option<Generated>,
         /// Fail when it is stale, and change nothing.
         #[arg(long)]
         check: bool,
     },
     /// Get what building and running need: LiveKit server, wasm target, npm packages.
     Setup,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Generated {
+    /// The code of the wire's messages, from proto/.
+    Messages,
+    /// What the store's queries on PostgreSQL take and answer, from a PostgreSQL server.
+    Queries,
 }
 
 #[allow(
@@ -104,7 +115,16 @@ fn main() -> anyhow::Result<()> {
             record,
             data,
         } => bench::run_bench(&root, &name, quick, record, data.as_deref()),
-        Task::Generate { check } => generate::run(&root, check),
+        Task::Generate { what, check } => {
+            if what != Some(Generated::Queries) {
+                generate::run(&root, check)?;
+            }
+            if what != Some(Generated::Messages) {
+                setup::databases(&mut Steps::new(1))?;
+                queries::run_queries(&root, check)?;
+            }
+            Ok(())
+        }
         Task::Setup => {
             let mut steps = Steps::new(SETUP_STEPS);
             setup::tools(&root, &mut steps)
@@ -245,6 +265,10 @@ fn lint(root: &Path) -> anyhow::Result<()> {
     steps.next("TypeScript: types, lints, formatting, generated code");
     run(npm(root).args(["run", "lint"]))?;
     run(npm(root).args(["run", "gen:check"]))?;
+    setup::databases(&mut steps)?;
+    steps.next("Rust: generated code");
+    generate::run(root, true)?;
+    queries::run_queries(root, true)?;
     steps.next("Rust lints");
     run(cargo(root).args([
         "clippy",
@@ -336,7 +360,7 @@ fn root() -> PathBuf {
 const SETUP_STEPS: u32 = 3;
 const BUILD_STEPS: u32 = SETUP_STEPS + 4;
 const TEST_STEPS: u32 = SETUP_STEPS + 8;
-const LINT_STEPS: u32 = 6;
+const LINT_STEPS: u32 = 8;
 /// What the pages are built from, within web/.
 const PAGE_SOURCES: &[&str] = &[
     "package-lock.json",
