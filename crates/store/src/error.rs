@@ -6,10 +6,13 @@ pub type StoreResult<T> = Result<T, StoreError>;
 pub enum StoreError {
     /// The database cannot be reached or refused the statement. Asking again may help.
     #[error("the store cannot be reached or failed: {0}")]
-    Unavailable(#[from] sqlx::Error),
+    Unavailable(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the store's schema could not be migrated: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// The schema is older than this version needs; these migrations are missing.
+    #[error("the database's schema lacks {}: run `gameserver migrate`", .0.join(", "))]
+    Outdated(Vec<String>),
     /// The directory or file of an embedded store cannot be used.
     #[error("the data directory {path} cannot be used: {source}")]
     Directory {
@@ -26,7 +29,25 @@ pub enum StoreError {
         /// What was found.
         value: String,
     },
-    /// The call contradicts what is stored, which is a bug of the caller.
+    /// The call contradicts what is stored, or holds what cannot be stored: a bug of the caller.
     #[error("the store refused the call: {0}")]
     Invalid(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    /// What the database refused for the data's sake is the caller's fault; anything else may be
+    /// better next time.
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        let refused = error.as_database_error().is_some_and(|error| {
+            let data_exception = |code: &str| code.len() == 5 && code.starts_with("22");
+            !matches!(error.kind(), ErrorKind::Other)
+                || error.code().as_deref().is_some_and(data_exception)
+        });
+        if refused {
+            Self::Invalid(error.to_string())
+        } else {
+            Self::Unavailable(error)
+        }
+    }
 }

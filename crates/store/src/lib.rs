@@ -5,13 +5,15 @@
 //! a result is stored once. `now` and the ids that callers refer to are arguments. Times are kept
 //! to the millisecond.
 //!
-//! [`EmbeddedStore`] keeps everything in one SQLite file and needs no service.
+//! [`EmbeddedStore`] keeps everything in one SQLite file and needs no service. [`PostgresStore`]
+//! keeps it in PostgreSQL, with Redis beside it, and is shared by many processes.
 
 mod accounts;
 mod boards;
 mod embedded;
 mod error;
 mod matches;
+mod postgres;
 mod presence;
 mod season;
 mod statistics;
@@ -33,6 +35,7 @@ pub use matches::{
     Claim, FormMatch, Lease, MAX_BOARDS, Match, MatchOutcome, MatchSlot, MatchStatus, Matches,
     NewMatch, NewSlot, Outcome, SlotOutcome, StoreOutcome,
 };
+pub use postgres::{PoolStatus, PostgresOptions, PostgresStore};
 pub use presence::{EVENTS_KEPT, ONLINE_FOR, Presence, ROOM_KEPT};
 pub use season::{BoardInfo, DEFAULT_BOARD, Season, counts_on};
 pub use statistics::{MAX_STATISTICS, PlayerStatistics, Statistics};
