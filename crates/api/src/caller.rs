@@ -51,7 +51,9 @@ impl OptionalFromRequestParts<Shared> for Caller {
                 "`Authorization` has to be `Bearer`, then a token",
             ));
         };
-        shared.tokens.verify(token, shared.now()).map(Some)
+        let caller = shared.tokens.verify(token, shared.now())?;
+        shared.seen.note(caller.player_id, shared.now());
+        Ok(Some(caller))
     }
 }
 

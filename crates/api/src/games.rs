@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -15,13 +16,15 @@ use crate::body::Segments;
 use crate::catalog::GameInfo;
 use crate::openapi::tag;
 use crate::problem::{NotFound, Problem};
+use crate::timestamp::Timestamp;
 
 /// The games that are served
 #[utoipa::path(get, path = "/games", tag = tag::GAMES, operation_id = "games",
     responses((status = OK, description = "All of them", body = Games)))]
 pub(crate) async fn list(State(shared): State<Shared>) -> Json<Games> {
     let games = shared.parts.catalog.games();
-    let games = games.iter().map(|game| Game::of(game)).collect();
+    let now = shared.now();
+    let games = games.iter().map(|game| Game::of(game, now)).collect();
     Json(Games { games })
 }
 
@@ -83,6 +86,7 @@ pub(crate) struct Game {
     modes: Vec<String>,
     /// How each mode is run.
     authority_modes: BTreeMap<String, String>,
+    boards: Vec<GameBoard>,
     module: Module,
     /// The module's manifest, with the schemas of inputs, events and state.
     #[schema(value_type = Object)]
@@ -94,6 +98,22 @@ pub(crate) struct Game {
 pub(crate) struct PlayerRange {
     min: u8,
     max: u8,
+}
+
+/// One of a game's leaderboards.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GameBoard {
+    #[schema(example = "default")]
+    id: String,
+    /// What is kept of a player's scores: the `best`, the `latest`, or their `sum`.
+    #[schema(example = "best")]
+    rule: &'static str,
+    /// The statistic that is the score; null: the match's score.
+    statistic: Option<String>,
+    /// The modes whose rated matches count; all of them where empty.
+    modes: Vec<String>,
+    /// When it begins anew next; null: never.
+    resets_at: Option<Timestamp>,
 }
 
 /// Where to get a game's module.
@@ -108,8 +128,15 @@ pub(crate) struct Module {
 }
 
 impl Game {
-    fn of(game: &GameInfo) -> Self {
+    fn of(game: &GameInfo, now: DateTime<Utc>) -> Self {
         let modes = game.modes.iter();
+        let boards = game.boards.iter().map(|board| GameBoard {
+            id: board.id.clone(),
+            rule: board.rule.as_str(),
+            statistic: board.statistic.clone(),
+            modes: board.modes.clone(),
+            resets_at: board.season.next_reset(now).map(Timestamp),
+        });
         Self {
             id: game.id.clone(),
             title: game.title.clone(),
@@ -126,6 +153,7 @@ impl Game {
             authority_modes: modes
                 .map(|m| (m.name.clone(), m.authority_mode.clone()))
                 .collect(),
+            boards: boards.collect(),
             module: Module {
                 sha256: game.module_sha256.clone(),
                 bytes: game.module_bytes,

@@ -1,9 +1,15 @@
 //! `/healthz` and `/readyz`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use crate::openapi::tag;
@@ -22,8 +28,8 @@ pub(crate) async fn alive() -> Json<Alive> {
         (status = OK, description = "It can", body = Readiness),
         (status = SERVICE_UNAVAILABLE, description = "It lacks something", body = Readiness),
     ))]
-pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Readiness>) {
-    let mut missing = shared.store().missing().await;
+pub(crate) async fn ready(State(shared): State<Shared>) -> Response {
+    let mut missing = shared.probes.missing(&shared).await;
     if *shared.background.borrow() != Background::Running {
         missing.push("matchmaking");
     }
@@ -32,7 +38,8 @@ pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Rea
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    (code, Json(Readiness { status, missing }))
+    let answer = Json(Readiness { status, missing });
+    (code, [(CACHE_CONTROL, "no-store")], answer).into_response()
 }
 
 #[derive(Serialize, ToSchema)]
@@ -46,7 +53,76 @@ pub(crate) struct Readiness {
     /// `ready` or `not ready`.
     #[schema(example = "ready")]
     status: &'static str,
-    /// What the server lacks.
+    /// What the server lacks, such as `PostgreSQL`, `Redis`, `LiveKit` or `matchmaking`.
     #[schema(example = json!([]))]
     missing: Vec<&'static str>,
 }
+
+/// What was found of the services that the server rests on. Kept for a moment, so that they are not
+/// asked each time that somebody asks us; and whoever asks meanwhile waits for the same answer.
+#[derive(Default)]
+pub(crate) struct Probes {
+    store: Mutex<Option<Found>>,
+    livekit: Mutex<Option<Found>>,
+}
+
+#[derive(Clone)]
+struct Found {
+    missing: Vec<&'static str>,
+    until: Instant,
+}
+
+impl Probes {
+    async fn missing(&self, shared: &Shared) -> Vec<&'static str> {
+        let store = async {
+            timeout(PROBE_TIMEOUT, shared.store().missing())
+                .await
+                .unwrap_or_else(|_| vec!["store"])
+        };
+        let livekit = async {
+            match timeout(PROBE_TIMEOUT, shared.parts.rooms.ping()).await {
+                Ok(Ok(())) => vec![],
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "LiveKit is missing");
+                    vec!["LiveKit"]
+                }
+                Err(_) => vec!["LiveKit"],
+            }
+        };
+        let (mut missing, livekit) = tokio::join!(
+            kept(&self.store, STORE_KEPT, store),
+            kept(&self.livekit, LIVEKIT_KEPT, livekit),
+        );
+        missing.extend(livekit);
+        missing
+    }
+}
+
+async fn kept(
+    place: &Mutex<Option<Found>>,
+    keep: Duration,
+    probe: impl Future<Output = Vec<&'static str>>,
+) -> Vec<&'static str> {
+    let mut place = place.lock().await;
+    if let Some(found) = place.as_ref().filter(|found| Instant::now() < found.until) {
+        return found.missing.clone();
+    }
+    let missing = probe.await;
+    // What is away may be back at any time, and a start waits for it.
+    let keep = if missing.is_empty() {
+        keep
+    } else {
+        MISSING_KEPT
+    };
+    let until = Instant::now() + keep;
+    let missing_now = missing.clone();
+    *place = Some(Found { missing, until });
+    missing_now
+}
+
+/// A balancer asks every few seconds; all of them together are not to weigh on the services.
+const STORE_KEPT: Duration = Duration::from_secs(1);
+const LIVEKIT_KEPT: Duration = Duration::from_secs(5);
+const MISSING_KEPT: Duration = Duration::from_millis(250);
+/// Probes give up after some seconds; they should learn what is missing before.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -6,23 +6,30 @@
 //! (RFC 9457), and an unknown path is one too.
 
 mod auth;
+mod boards;
 mod body;
 mod caller;
 mod catalog;
+mod cursor;
+mod docs;
 mod environment;
 mod games;
 mod health;
 mod limits;
 mod matches;
+mod metrics;
 mod observe;
 mod openapi;
 mod passwords;
 mod placement;
+mod presence;
 mod problem;
 mod queue;
 mod room_token;
+mod statistics;
 mod timestamp;
 mod tokens;
+mod webhooks;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,21 +38,26 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderName, Method};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware;
 use axum::routing::get;
 use gs_store::{Store, StoreError};
-use livekit_rooms::{RoomTokens, Rooms};
+use livekit_rooms::{RoomTokens, Rooms, Webhooks};
+use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
-use tower_http::cors::{Any, CorsLayer};
+use tokio::task::JoinSet;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use catalog::{GameCatalog, GameInfo, GameMode};
 pub use environment::{Environment, SystemEnvironment};
 pub use limits::{Limits, Rate};
 pub use passwords::PasswordError;
 
+use health::Probes;
 use limits::Limiter;
+use metrics::HttpMetrics;
 use passwords::Passwords;
+use presence::Seen;
 use problem::Problem;
 use tokens::Tokens;
 
@@ -66,6 +78,9 @@ impl Api {
             passwords,
             waiters: Semaphore::new(MAX_WAITERS),
             background: watch::Sender::new(Background::NotStarted),
+            seen: Seen::new(),
+            probes: Probes::default(),
+            metrics: HttpMetrics::new(),
             parts,
         }));
         Ok(Self { shared })
@@ -84,13 +99,17 @@ impl Api {
     /// too.
     pub fn router_beside(&self, more: Router) -> Router {
         let cors = CorsLayer::new()
-            .allow_origin(Any)
-            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_origin(match &self.shared.parts.settings.cors_origins {
+                CorsOrigins::Any => AllowOrigin::any(),
+                CorsOrigins::List(origins) => AllowOrigin::list(origins.clone()),
+            })
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
             .allow_headers([AUTHORIZATION, CONTENT_TYPE])
             .expose_headers([RETRY_AFTER, HeaderName::from_static(observe::REQUEST_ID)])
             .max_age(CORS_MAX_AGE);
         Router::from(openapi::routes())
             .route("/openapi.json", get(openapi::document))
+            .merge(docs::router())
             .with_state(self.shared.clone())
             .merge(more)
             .fallback(|| async { Problem::not_found("there is nothing at this path") })
@@ -98,7 +117,10 @@ impl Api {
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(middleware::from_fn(observe::limit_time))
             .layer(cors)
-            .layer(middleware::from_fn(observe::observe))
+            .layer(middleware::from_fn_with_state(
+                self.shared.metrics.clone(),
+                observe::observe,
+            ))
     }
 
     /// The contract of [`Api::router`], as `/openapi.json` answers it.
@@ -106,14 +128,29 @@ impl Api {
         openapi::routes().into_openapi()
     }
 
-    /// Places matches and tidies up until `shutdown`; then it also ends all waiting calls, so that
-    /// a server can stop. Run it once, beside the router.
+    /// Adds what the service counts to a registry: `gameserver_http_…`, under their whole names.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.shared.metrics.register(registry);
+    }
+
+    /// Places matches, notes who is there, keeps the store up and tidies until `shutdown`; then it
+    /// also ends all waiting calls, so that a server can stop. Run it once, beside the router.
     pub async fn run_background(&self, shutdown: impl Future<Output = ()>) {
         self.shared.background.send_replace(Background::Running);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(placement::run(self.shared.clone()));
+        tasks.spawn(presence::run(self.shared.clone()));
+        tasks.spawn({
+            let shared = self.shared.clone();
+            async move { shared.store().maintain().await }
+        });
         tokio::select! {
-            () = placement::run(self.shared.clone()) => {}
+            Some(ended) = tasks.join_next() => {
+                tracing::error!(?ended, "a background task has ended; the server is not ready");
+            }
             () = shutdown => {}
         }
+        tasks.shutdown().await;
         self.shared.background.send_replace(Background::Stopped);
     }
 }
@@ -145,6 +182,21 @@ pub struct Settings {
     pub authority_deadline: Duration,
     /// How long a ticket stays queued while nobody asks for its status.
     pub ticket_silence: Duration,
+    /// Which pages of other origins may call, in browsers.
+    pub cors_origins: CorsOrigins,
+    /// Verifies LiveKit's webhooks; none are taken where absent.
+    pub webhooks: Option<Webhooks>,
+}
+
+/// Which pages of other origins may call, in browsers. No cookie is used, so a page that may call
+/// can do no more than a program that calls.
+#[derive(Clone, Debug, Default)]
+pub enum CorsOrigins {
+    /// All.
+    #[default]
+    Any,
+    /// Those, such as `https://game.example.org`.
+    List(Vec<HeaderValue>),
 }
 
 impl Default for Settings {
@@ -153,6 +205,8 @@ impl Default for Settings {
             limits: Limits::default(),
             authority_deadline: Duration::from_secs(15),
             ticket_silence: Duration::from_secs(60),
+            cors_origins: CorsOrigins::Any,
+            webhooks: None,
         }
     }
 }
@@ -186,6 +240,9 @@ struct Inner {
     passwords: Passwords,
     waiters: Semaphore,
     background: watch::Sender<Background>,
+    seen: Seen,
+    probes: Probes,
+    metrics: HttpMetrics,
 }
 
 impl Inner {

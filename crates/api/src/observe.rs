@@ -2,21 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::metrics::HttpMetrics;
 use crate::problem::Problem;
 
 /// Carries a request's id, there and back.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 
-/// Gives the request an id, or keeps a proxy's, and logs how it went. The log holds the route, not
+/// Gives the request an id, or keeps a proxy's, and logs and counts how it went. The log holds the route, not
 /// the path and its query, which may hold what is nobody's business.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State(metrics): State<HttpMetrics>,
+    request: Request,
+    next: Next,
+) -> Response {
     let given = request
         .headers()
         .get(REQUEST_ID)
@@ -27,18 +32,22 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
+    let route = route.as_deref().unwrap_or("none");
+    let method = request.method().clone();
     let span = tracing::info_span!(
         "request",
         request.id = id.as_ref().and_then(|id| id.to_str().ok()),
-        http.method = %request.method(),
-        http.route = route.as_deref().unwrap_or("none"),
+        http.method = %method,
+        http.route = route,
     );
     let started = Instant::now();
+    let _in_flight = metrics.begin();
     let mut response = next.run(request).instrument(span.clone()).await;
-    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    let (status, elapsed) = (response.status(), started.elapsed());
+    metrics.answered(&method, route, status, elapsed);
     span.in_scope(|| {
         tracing::debug!(
-            http.status = status,
+            http.status = status.as_u16(),
             elapsed_ms = elapsed.as_millis() as u64,
             "answered"
         );

@@ -1,20 +1,23 @@
 //! The OpenAPI document. It is made of the same list as the routes, so the two cannot differ.
 
 use axum::Json;
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi, ToResponse};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use crate::problem::{
     BodyTooLarge, Conflict, Forbidden, Internal, Invalid, Malformed, NotFound, ProblemDocument,
     TooManyRequests, Unauthorized, Unavailable, UnsupportedMediaType,
 };
-use crate::{Shared, auth, games, health, matches, queue, room_token};
+use crate::{
+    Shared, auth, boards, games, health, matches, queue, room_token, statistics, webhooks,
+};
 
 /// Every call of the contract.
 pub(crate) fn routes() -> OpenApiRouter<Shared> {
@@ -33,6 +36,9 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(games::module))
         .routes(routes!(matches::one))
         .routes(routes!(matches::of_player))
+        .routes(routes!(boards::page))
+        .routes(routes!(statistics::of_player))
+        .routes(routes!(webhooks::livekit).layer(DefaultBodyLimit::max(webhooks::MAX_BODY_BYTES)))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready));
     add_common_answers(routes.get_openapi_mut());

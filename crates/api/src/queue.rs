@@ -21,6 +21,7 @@ use crate::environment::new_id;
 use crate::openapi::tag;
 use crate::problem::{Conflict, FieldError, NotFound, Problem, TooManyRequests};
 use crate::room_token::{is_joinable, mint};
+use crate::statistics::rounded;
 use crate::timestamp::Timestamp;
 use crate::{Background, Shared};
 
@@ -267,7 +268,8 @@ pub(crate) struct Opponent {
     username: String,
     team: Option<u8>,
     /// How good the player is held to be in this game and mode; 1500 is where everyone starts.
-    rating: Option<i32>,
+    #[schema(example = 1500)]
+    rating: i32,
 }
 
 /// The caller's ticket. One of somebody else answers like one that does not exist.
@@ -350,11 +352,15 @@ async fn describe_match(
         return Ok(None);
     };
     let token = mint(shared, &found, player_id)?.token;
-    let players = found.slots.into_iter().map(|slot| Opponent {
+    let ids: Vec<Uuid> = found.slots.iter().map(|slot| slot.player_id).collect();
+    let store = shared.store();
+    let ratings = store.ratings(&found.game, &found.mode, &ids).await?;
+    let players = found.slots.into_iter().zip(ratings);
+    let players = players.map(|(slot, rating)| Opponent {
         player_id: slot.player_id,
         username: slot.username,
         team: slot.team,
-        rating: None,
+        rating: rounded(rating.value),
     });
     Ok(Some(JoinableMatch {
         match_id: found.id,

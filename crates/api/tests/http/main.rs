@@ -4,7 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod accounts;
+mod bad_fields;
 mod bad_requests;
+mod boards;
 mod catalogue;
+mod outage;
+mod presence;
 mod queue;
+mod webhooks;
 mod world;

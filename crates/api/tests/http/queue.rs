@@ -34,8 +34,8 @@ async fn two_who_queue_are_matched_into_a_room() {
     );
     assert_eq!(found["identity"], ada.id);
     let players = json!([
-        {"player_id": ada.id, "username": "Ada", "team": null, "rating": null},
-        {"player_id": bob.id, "username": "Bob", "team": null, "rating": null},
+        {"player_id": ada.id, "username": "Ada", "team": null, "rating": 1500},
+        {"player_id": bob.id, "username": "Bob", "team": null, "rating": 1500},
     ]);
     assert_eq!(found["players"], players);
     let room = text(&found["room"]);

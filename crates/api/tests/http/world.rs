@@ -11,8 +11,11 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use gs_api::{Api, ApiParts, Environment, GameCatalog, GameInfo, GameMode, Limits, Rate, Settings};
-use gs_store::{BoardInfo, BoardRule, EmbeddedStore, Season, Store};
-use livekit_rooms::{RoomError, RoomTokens, Rooms};
+use gs_store::{
+    BoardInfo, BoardRule, EmbeddedStore, MatchOutcome, Outcome, Season, SlotOutcome, Store,
+    StoreOutcome,
+};
+use livekit_rooms::{RoomError, RoomTokens, Rooms, Webhooks};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tower::ServiceExt;
@@ -25,6 +28,7 @@ pub(crate) const SHA256: &str = "93a44bbb96c751218e4c00d479e4c14358122a389acca16
 pub(crate) const TTL: Duration = Duration::from_millis(1500);
 
 pub(crate) struct World {
+    pub(crate) api: Api,
     pub(crate) router: Router,
     pub(crate) store: Arc<EmbeddedStore>,
     pub(crate) rooms: Arc<RecordingRooms>,
@@ -49,6 +53,15 @@ impl World {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
+        Self::with(Settings {
+            limits,
+            webhooks: Some(Webhooks::new(LIVEKIT_KEY, LIVEKIT_SECRET)),
+            ..Default::default()
+        })
+        .await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(directory.path()).await.unwrap());
         let rooms = Arc::new(RecordingRooms::default());
@@ -60,23 +73,23 @@ impl World {
             room_tokens: RoomTokens::new(LIVEKIT_KEY, LIVEKIT_SECRET),
             livekit_url: LIVEKIT_URL.to_owned(),
             environment: clock.clone(),
-            settings: Settings {
-                limits,
-                ..Default::default()
-            },
+            settings,
         })
         .await
         .unwrap();
         let (stop, stopped) = oneshot::channel();
         let router = api.router();
+        let running = api.clone();
         let task = tokio::spawn(async move {
-            api.run_background(async {
-                stopped.await.ok();
-            })
-            .await;
+            running
+                .run_background(async {
+                    stopped.await.ok();
+                })
+                .await;
         });
         let background = Some((stop, task));
         Self {
+            api,
             router,
             store,
             rooms,
@@ -158,6 +171,57 @@ impl World {
             .unwrap_or_else(|_| panic!("the ticket never became {status}"))
     }
 
+    /// Asks until the server says that this is missing; its answer.
+    pub(crate) async fn until_missing(&self, what: &str) -> Value {
+        let wait = async {
+            loop {
+                let answer = self.get("/readyz", None).await;
+                if answer.status == StatusCode::SERVICE_UNAVAILABLE {
+                    let json = answer.expect(StatusCode::SERVICE_UNAVAILABLE);
+                    if json["missing"].as_array().unwrap().contains(&json!(what)) {
+                        return json;
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let missing = tokio::time::timeout(DEADLINE, wait).await;
+        missing.unwrap_or_else(|_| panic!("{what} was never missing"))
+    }
+
+    /// Lets two players have a match in the default mode, which ends with these scores; the higher
+    /// one wins. Its id.
+    pub(crate) async fn play(&self, players: [&Account; 2], scores: [i32; 2]) -> uuid::Uuid {
+        use gs_store::Matches as _;
+        for player in players {
+            self.enqueue(player).await;
+            // Whoever comes in the same millisecond may be put first.
+            self.clock.advance_ms(1);
+        }
+        let (id, epoch) = self.authority_is_ready().await;
+        let now = self.clock.now();
+        let slots = [0, 1].map(|slot| SlotOutcome {
+            slot,
+            placement: 1 + u8::from(scores[usize::from(slot)] < scores[usize::from(1 - slot)]),
+            team: None,
+            score: scores[usize::from(slot)],
+            statistics: vec![("kills".to_owned(), scores[usize::from(slot)] / 10)],
+        });
+        let outcome = MatchOutcome {
+            outcome: Outcome::Finished,
+            reason: None,
+            details: None,
+            slots: slots.to_vec(),
+            boards: gs_store::counts_on(&Catalog.games()[0].boards, "default", now),
+            started_at: Some(now),
+            ended_at: now,
+            ticks: 60,
+        };
+        let stored = self.store.store_result(id, epoch, outcome, now).await;
+        assert_eq!(stored.unwrap(), StoreOutcome::Stored);
+        id
+    }
+
     /// Takes the next match as an authority and gets it ready; its epoch and id.
     pub(crate) async fn authority_is_ready(&self) -> (uuid::Uuid, u64) {
         use gs_store::Matches as _;
@@ -212,7 +276,7 @@ pub(crate) fn from_address(mut request: Request<Body>, address: &str) -> Request
 pub(crate) async fn send(router: Router, request: Request<Body>) -> Answer {
     let response = router.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
-    let bytes = to_bytes(body, 1 << 20).await.unwrap();
+    let bytes = to_bytes(body, 1 << 22).await.unwrap();
     Answer {
         status: parts.status,
         headers: parts.headers,
@@ -352,7 +416,11 @@ pub(crate) struct TestClock {
 
 impl TestClock {
     pub(crate) fn advance(&self, seconds: i64) {
-        self.ahead_ms.fetch_add(seconds * 1000, Ordering::SeqCst);
+        self.advance_ms(seconds * 1000);
+    }
+
+    pub(crate) fn advance_ms(&self, ms: i64) {
+        self.ahead_ms.fetch_add(ms, Ordering::SeqCst);
     }
 }
 

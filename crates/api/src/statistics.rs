@@ -1,0 +1,195 @@
+//! `/stats`.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use gs_matchmaker::Rating;
+use gs_store::{BoardKey, DEFAULT_BOARD, PlayerStatistics};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::Shared;
+use crate::boards::{ME, known_game};
+use crate::body::{Params, Segments, parse_id};
+use crate::caller::Caller;
+use crate::openapi::tag;
+use crate::problem::{FieldError, NotFound, Problem, Unauthorized};
+use crate::timestamp::Timestamp;
+
+/// A player's statistics in a game
+///
+/// What the player's rated results add up to: over all modes, or in one. The rating is that of the
+/// mode, or of the game's default mode; the rank is that on the board `default` in its current
+/// season.
+#[utoipa::path(get, path = "/stats/{game}/{player}", tag = tag::LEADERBOARDS,
+    operation_id = "stats", security((), ("bearer" = [])),
+    params(
+        ("game" = String, Path, description = "The game's id", example = "arena"),
+        ("player" = String, Path, description = "A player's id, or `me`, which needs an access token",
+            example = "me"),
+        StatsParams,
+    ),
+    responses(
+        (status = OK, description = "The statistics; zeros before the first result", body = Stats),
+        (status = UNAUTHORIZED, response = Unauthorized),
+        (status = NOT_FOUND, response = NotFound),
+    ))]
+pub(crate) async fn of_player(
+    State(shared): State<Shared>,
+    caller: Option<Caller>,
+    Segments((game, player)): Segments<(String, String)>,
+    Params(params): Params<StatsParams>,
+) -> Result<Response, Problem> {
+    let game = known_game(&shared, &game)?;
+    if let Some(mode) = &params.mode
+        && !game.modes.iter().any(|known| known.name == *mode)
+    {
+        let names: Vec<&str> = game.modes.iter().map(|m| m.name.as_str()).collect();
+        let message = format!("has to be one of: {}", names.join(", "));
+        return Err(Problem::invalid(vec![FieldError::new("mode", message)]));
+    }
+    let player_id = match (player.as_str(), caller) {
+        (ME, Some(caller)) => caller.player_id,
+        (ME, None) => {
+            let detail = "`me` needs `Authorization: Bearer` with an access token";
+            return Err(Problem::unauthorized(detail));
+        }
+        (id, _) => parse_id(id, "player")?,
+    };
+    let Some(player) = shared.store().player(player_id).await? else {
+        return Err(Problem::not_found("there is no such player"));
+    };
+
+    let now = shared.now();
+    let modes = shared.store().statistics(&game.id, player_id).await?;
+    let rated_mode = params
+        .mode
+        .as_deref()
+        .or(game.modes.first().map(|m| m.name.as_str()));
+    let rating = modes
+        .iter()
+        .find(|(mode, _)| Some(mode.as_str()) == rated_mode)
+        .map_or_else(Rating::default, |(_, statistics)| statistics.rating);
+    let mut sum = Sum::default();
+    for (mode, statistics) in modes {
+        if params.mode.as_ref().is_none_or(|wanted| *wanted == mode) {
+            sum.add(statistics);
+        }
+    }
+    let rank = match game.boards.iter().find(|board| board.id == DEFAULT_BOARD) {
+        None => None,
+        Some(board) => {
+            let key = BoardKey {
+                game: game.id.clone(),
+                board: board.id.clone(),
+                season: board.season.of(now),
+            };
+            let standing = shared.store().standing(&key, player_id).await?;
+            standing.map(|standing| standing.rank)
+        }
+    };
+    // Presence is a courtesy: where it cannot be asked, nobody is there.
+    let online = shared.store().online(&[player_id], now).await;
+    let online = online.is_ok_and(|online| online.first() == Some(&true));
+    let answer = Stats {
+        player_id,
+        username: player.username,
+        game: game.id.clone(),
+        mode: params.mode,
+        rating: rounded(rating.value),
+        rating_uncertainty: rounded(rating.uncertainty),
+        rank,
+        matches: sum.matches,
+        wins: sum.wins,
+        losses: sum.losses,
+        draws: sum.draws,
+        best_score: sum.best_score,
+        total_score: sum.total_score,
+        statistics: sum.statistics,
+        online,
+        last_played_at: sum.last_played_at.map(Timestamp),
+    };
+    Ok(([(CACHE_CONTROL, "no-cache")], Json(answer)).into_response())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StatsParams {
+    /// One of the game's modes; all of them together where absent.
+    mode: Option<String>,
+}
+
+/// What a player's rated results in a game add up to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Stats {
+    player_id: Uuid,
+    username: String,
+    #[schema(example = "arena")]
+    game: String,
+    /// The mode that was asked for; null: all modes together.
+    mode: Option<String>,
+    /// How good the player is held to be; 1500 is where everyone starts.
+    #[schema(example = 1500)]
+    rating: i32,
+    /// The rating's standard deviation: 350 at first, less with every match.
+    #[schema(example = 350)]
+    rating_uncertainty: i32,
+    /// The rank on the board `default` in its current season; null where the player is not on it.
+    rank: Option<u64>,
+    /// Matches that counted: wins, losses and draws together.
+    matches: u64,
+    wins: u64,
+    losses: u64,
+    draws: u64,
+    /// The highest score of a match.
+    best_score: Option<i32>,
+    /// The scores of all matches added up.
+    total_score: i64,
+    /// The game's own statistics, each added up over all matches.
+    statistics: BTreeMap<String, i64>,
+    /// Whether the player was heard of within the last minute.
+    online: bool,
+    /// When the last match that counted ended.
+    last_played_at: Option<Timestamp>,
+}
+
+/// A rating as players are shown it.
+pub(crate) fn rounded(value: f64) -> i32 {
+    // Saturates, and ratings are far from its ends.
+    value.round() as i32
+}
+
+/// The statistics of several modes together.
+#[derive(Default)]
+struct Sum {
+    matches: u64,
+    wins: u64,
+    losses: u64,
+    draws: u64,
+    best_score: Option<i32>,
+    total_score: i64,
+    statistics: BTreeMap<String, i64>,
+    last_played_at: Option<DateTime<Utc>>,
+}
+
+impl Sum {
+    fn add(&mut self, more: PlayerStatistics) {
+        self.matches += more.matches;
+        self.wins += more.wins;
+        self.losses += more.losses;
+        self.draws += more.draws;
+        self.best_score = self.best_score.max(more.best_score);
+        self.total_score = self.total_score.saturating_add(more.total_score);
+        for (name, value) in more.statistics {
+            let sum = self.statistics.entry(name).or_default();
+            *sum = sum.saturating_add(value);
+        }
+        self.last_played_at = self.last_played_at.max(more.last_played_at);
+    }
+}
