@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Disconnected,
     /// The result is stored.
     Stored,
+    /// This participant, by identity, may not play.
+    Ban(String),
     /// The match cannot go on, for this reason.
     Abort(String),
     /// Another holder has the match: stop without another packet.
@@ -93,6 +95,7 @@ impl<S: Simulation> Driver<S> {
                     self.room.handle_disconnected(now);
                 }
                 Ok(Command::Stored) => self.room.handle_stored(now),
+                Ok(Command::Ban(identity)) => self.room.handle_ban(&identity, now),
                 Ok(Command::Abort(reason)) => self.room.handle_abort(&reason),
                 // Nobody is left who would store a result.
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => return false,

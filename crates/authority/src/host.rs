@@ -6,32 +6,36 @@
 //! whether there is one. Otherwise a store that cannot be reached stops nobody. A match that is not
 //! run any more is given back, for the store gives no holder what it already holds.
 
+mod attendance;
+mod bans;
 mod connection;
 mod lease;
 mod results;
 mod room_task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use gs_engine::simulation::Simulation;
 use gs_sandbox::{GameModule, ModuleError};
-use gs_store::Store;
+use gs_store::{CountsOn, Store};
 use livekit_rooms::{RoomTokens, Rooms};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::driver::RoomGauges;
+use crate::driver::{Command, RoomGauges};
 use crate::inbox::Inbox;
 use crate::room::{Patience, RoomCounters};
 use crate::ticker::{TaskStats, Ticker, TickerStats};
 
+use attendance::Attendance;
 pub use lease::{LEASE, RENEW};
 
 /// How an authority runs.
@@ -74,6 +78,12 @@ pub trait Modules: Send + Sync {
     /// # Errors
     /// [`LoadError`] says what players are told.
     fn load(&self, game: &str, sha256: &str) -> Result<LoadedGame, LoadError>;
+
+    /// The boards that a rated match of this game and mode counts on which ended at that time.
+    /// Called where nothing may block.
+    fn counts_on(&self, _game: &str, _mode: &str, _ended_at: DateTime<Utc>) -> Vec<CountsOn> {
+        Vec::new()
+    }
 }
 
 /// An instance of a game, for one match.
@@ -124,6 +134,7 @@ pub struct Authority {
     modules: Arc<dyn Modules>,
     ticker: Ticker,
     running: Mutex<Running>,
+    attendance: Arc<Attendance>,
 }
 
 #[derive(Default)]
@@ -137,6 +148,10 @@ struct Running {
 struct RunningRoom {
     room: String,
     game: String,
+    players: Vec<Uuid>,
+    /// Those of them that the room was told of.
+    banned: BTreeSet<Uuid>,
+    commands: std_mpsc::Sender<Command>,
     gauges: Arc<RoomGauges>,
     inbox: Arc<Inbox>,
     cost: Arc<TaskStats>,
@@ -204,12 +219,21 @@ impl Authority {
             modules,
             ticker,
             running,
+            attendance: Arc::default(),
         }))
     }
 
     /// Claims matches and runs them, until `shutdown`. Then it claims no more, ends the matches
     /// that run as void, and returns when their results are stored or [`SHUTDOWN`] is over.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        // Ends with this, whatever way that is.
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn({
+            let authority = self.clone();
+            async move {
+                tokio::join!(authority.tell_presence(), authority.enforce_bans());
+            }
+        });
         let tasks = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(self.config.max_rooms));
         let mut changes = self.store.changes();
@@ -264,6 +288,7 @@ impl Authority {
                 "shutting down although results are not stored"
             );
         }
+        self.tell_last_presence().await;
     }
 
     /// The rooms that run, by match.
@@ -298,6 +323,7 @@ impl Authority {
 
     /// Shows a room no more, and adds what it counted to that of the others that ended.
     fn forget_room(&self, match_id: Uuid) {
+        self.attendance.close(match_id);
         let mut running = self.running();
         if let Some(room) = running.rooms.remove(&match_id) {
             running.past += room.counters();

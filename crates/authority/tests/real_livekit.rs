@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use gs_authority::{Authority, AuthorityConfig, LoadError, LoadedGame, Modules, Patience};
 use gs_engine::AuthorityMode;
 use gs_engine::confirmed::{ConfirmedDecoder, state_hash};
@@ -22,8 +22,9 @@ use gs_engine::simulation::{MatchResult, SlotResult};
 use gs_protocol::wire::{self, server_event::Body, state_update};
 use gs_protocol::{ClientEvent, VERSION, encode_client_event, encode_player_input, topic};
 use gs_store::{
-    Accounts, EmbeddedStore, FormMatch, Match, MatchStatus, Matches, NewMatch, NewPlayer, NewSlot,
-    NewTicket, Outcome, TicketStatus, Tickets,
+    ALL_TIME, Accounts, Ban, BoardKey, BoardRule, Boards, CountsOn, EmbeddedStore, FormMatch,
+    Match, MatchStatus, Matches, NewMatch, NewPlayer, NewSlot, NewTicket, Outcome, Presence,
+    TicketStatus, Tickets,
 };
 use livekit_data::{
     Channel, CloseReason, ConnectError, ConnectOptions, Event, Events, Packet, Participant,
@@ -50,6 +51,16 @@ impl Modules for Native {
             simulation,
             manifest_json: "{}".to_owned(),
         })
+    }
+
+    fn counts_on(&self, game: &str, mode: &str, _ended_at: DateTime<Utc>) -> Vec<CountsOn> {
+        assert_eq!((game, mode), (game::Game::NAME, "default"));
+        vec![CountsOn {
+            board: "default".to_owned(),
+            season: ALL_TIME.to_owned(),
+            rule: BoardRule::Best,
+            statistic: None,
+        }]
     }
 }
 
@@ -395,6 +406,85 @@ async fn two_players_play_a_match_to_its_end() {
     assert!(totals.packets > 0 && totals.transmits > 0, "{totals:?}");
     assert_eq!(totals.malformed, 0);
 
+    shutdown.cancel();
+    tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_a_room_is_known_to_the_store_and_a_result_counts_on_the_games_boards() {
+    let world = World::new().await;
+    let (_authority, shutdown, run) = world.authority("one");
+    let (id, players, room) = world.form_match(game::Game::NAME).await;
+    world.wait_for_match(id, |m| m.ready_at.is_some()).await;
+    let mut ada = world.player(players[0], &room).await;
+    let mut bob = world.player(players[1], &room).await;
+    ada.started().await;
+    bob.started().await;
+    let mut both = players.to_vec();
+    both.sort_unstable();
+    let here = async |expected: &[Uuid]| {
+        let wait = async {
+            while world.store.room_players(&room).await.unwrap() != expected {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait)
+            .await
+            .expect("the room's players");
+    };
+    here(&both).await;
+    let online = world.store.online(&players, Utc::now()).await.unwrap();
+    assert_eq!(online, [true, true]);
+    bob.participant.close().await;
+    here(&players[..1]).await;
+
+    ada.tell(&ClientEvent::Command(vec![0, game::FINISH]));
+    ada.stored().await;
+    let board = BoardKey {
+        game: game::Game::NAME.to_owned(),
+        board: "default".to_owned(),
+        season: ALL_TIME.to_owned(),
+    };
+    let standing = world.store.standing(&board, players[0]).await.unwrap();
+    assert_eq!(standing.map(|s| s.rank), Some(1));
+    here(&[]).await;
+    shutdown.cancel();
+    tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_who_is_banned_while_playing_is_removed_and_again_at_the_return() {
+    let world = World::new().await;
+    let (_authority, shutdown, run) = world.authority("one");
+    let (id, players, room) = world.form_match(game::Game::NAME).await;
+    world.wait_for_match(id, |m| m.ready_at.is_some()).await;
+    let mut ada = world.player(players[0], &room).await;
+    let mut bob = world.player(players[1], &room).await;
+    ada.started().await;
+    bob.started().await;
+    let ban = Ban {
+        player_id: players[1],
+        reason: "cheats".to_owned(),
+        banned_at: Utc::now(),
+        until: None,
+    };
+    assert!(world.store.ban(ban).await.unwrap());
+    assert_eq!(
+        support::wait_for_close(&mut bob.events).await,
+        CloseReason::ParticipantRemoved
+    );
+    let mut again = world.player(players[1], &room).await;
+    assert_eq!(
+        support::wait_for_close(&mut again.events).await,
+        CloseReason::ParticipantRemoved
+    );
+    let gone = |body| match body {
+        Body::Player(wire::PlayerChanged { player: Some(p) }) => {
+            (p.slot == 1 && p.presence() == wire::Presence::Gone).then_some(())
+        }
+        _ => None,
+    };
+    ada.hear(gone).await;
     shutdown.cancel();
     tokio::time::timeout(DEADLINE, run).await.unwrap().unwrap();
 }

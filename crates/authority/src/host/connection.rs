@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gs_store::Match;
 use livekit_data::{CloseReason, ConnectError, ConnectOptions, Event, Participant};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -17,8 +18,7 @@ impl Authority {
     /// that players can come back after LiveKit has lost it.
     pub(super) async fn join(
         &self,
-        room: &str,
-        game: &str,
+        details: &Match,
         inbox: &Arc<Inbox>,
         signals: &UnboundedSender<Signal>,
         patience: Duration,
@@ -26,12 +26,14 @@ impl Authority {
         let deadline = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match self.join_once(room, inbox, signals).await {
+            let error = match self.join_once(details, inbox, signals).await {
                 Ok(participant) => return Ok(participant),
-                Err(JoinError::NoRoom) => match self.rooms.create_room(room, game).await {
-                    Ok(_) => "the room was created again".to_owned(),
-                    Err(error) => error.to_string(),
-                },
+                Err(JoinError::NoRoom) => {
+                    match self.rooms.create_room(&details.room, &details.game).await {
+                        Ok(_) => "the room was created again".to_owned(),
+                        Err(error) => error.to_string(),
+                    }
+                }
                 Err(JoinError::Other(error)) => error,
             };
             if Instant::now() + pause > deadline {
@@ -44,17 +46,20 @@ impl Authority {
 
     async fn join_once(
         &self,
-        room: &str,
+        details: &Match,
         inbox: &Arc<Inbox>,
         signals: &UnboundedSender<Signal>,
     ) -> Result<Participant, JoinError> {
         // A new token each time: a match may outlast one.
         let token = self
             .tokens
-            .authority_token(room)
+            .authority_token(&details.room)
             .map_err(|e| JoinError::Other(e.to_string()))?;
         let options = ConnectOptions::new(&self.config.livekit_url, token.token);
         let (inbox, signals) = (inbox.clone(), signals.clone());
+        // LiveKit names all who are there anew.
+        let (attendance, match_id) = (self.attendance.clone(), details.id);
+        attendance.handle_disconnected(match_id);
         let mut sids: HashMap<Arc<str>, Arc<str>> = HashMap::new();
         let handler = move |event| match event {
             Event::Data {
@@ -80,6 +85,7 @@ impl Authority {
             Event::Data { .. } => {}
             // LiveKit's limit on a room's participants bounds this map.
             Event::ParticipantJoined { identity, sid } => {
+                attendance.handle_joined(match_id, &identity);
                 sids.insert(identity.clone(), sid);
                 let at = Instant::now();
                 inbox.push(Message::Joined { identity, at });
@@ -88,6 +94,7 @@ impl Authority {
                 // Whoever came back already has another sid.
                 if sids.get(&identity) == Some(&sid) {
                     sids.remove(&identity);
+                    attendance.handle_left(match_id, &identity);
                     inbox.push(Message::Left {
                         identity,
                         at: Instant::now(),

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use gs_engine::simulation::{Outcome, SlotResult};
-use gs_store::{MatchOutcome, SlotOutcome};
+use gs_store::{CountsOn, MatchOutcome, SlotOutcome};
 
 use crate::room::RoomResult;
 
 pub(super) fn outcome(
     result: &RoomResult,
+    boards: Vec<CountsOn>,
     started_at: Option<DateTime<Utc>>,
     ended_at: DateTime<Utc>,
 ) -> MatchOutcome {
@@ -20,7 +21,7 @@ pub(super) fn outcome(
         reason: result.reason.clone(),
         details: result.details.clone(),
         slots: result.result.slots.iter().map(slot_outcome).collect(),
-        boards: Vec::new(),
+        boards,
         started_at,
         ended_at,
         ticks: result.ticks,

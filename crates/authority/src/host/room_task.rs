@@ -1,5 +1,6 @@
 //! One match from its claim to its end: everything around the room that waits for something.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::{Duration, Instant};
@@ -129,17 +130,11 @@ impl Authority {
             Ok(room) => room,
             Err(reason) => return self.give_up(tenure, reason).await,
         };
+        let players = details.slots.iter().map(|slot| slot.player_id);
+        self.attendance.open(details.id, &details.room, players);
         let inbox = Arc::<Inbox>::default();
         let (signals, inbound) = mpsc::unbounded_channel();
-        let joined = self
-            .join(
-                &details.room,
-                &details.game,
-                &inbox,
-                &signals,
-                JOIN_PATIENCE,
-            )
-            .await;
+        let joined = self.join(details, &inbox, &signals, JOIN_PATIENCE).await;
         let participant = match joined {
             Ok(participant) => participant,
             Err(error) => {
@@ -181,6 +176,9 @@ impl Authority {
         let running = RunningRoom {
             room: details.room.clone(),
             game: details.game.clone(),
+            players: details.slots.iter().map(|slot| slot.player_id).collect(),
+            banned: BTreeSet::new(),
+            commands: commands.clone(),
             gauges,
             inbox: inbox.clone(),
             cost,
@@ -396,7 +394,12 @@ impl RoomTask {
 
     fn store(&mut self, result: &RoomResult) {
         self.ended = true;
-        let outcome = results::outcome(result, self.started_at, Utc::now());
+        let (details, ended_at) = (&self.tenure.details, Utc::now());
+        let boards = self
+            .authority
+            .modules
+            .counts_on(&details.game, &details.mode, ended_at);
+        let outcome = results::outcome(result, boards, self.started_at, ended_at);
         let outcome_name = outcome.outcome.as_str();
         let (reason, ticks) = (result.reason.as_deref().unwrap_or_default(), result.ticks);
         let seconds = self.since.elapsed().as_secs();
@@ -472,10 +475,6 @@ impl RoomTask {
     /// Joins the room again, unless another holder has the match: joining would evict that one.
     fn rejoin(&self, cause: Cause) {
         let (authority, tenure) = (self.authority.clone(), self.tenure.clone());
-        let (room, game) = (
-            self.tenure.details.room.clone(),
-            self.tenure.details.game.clone(),
-        );
         let (inbox, signals) = (self.inbox.clone(), self.signals.clone());
         tokio::spawn(async move {
             let (id, epoch, outage) = (tenure.details.id, tenure.epoch, authority.config.outage);
@@ -492,7 +491,8 @@ impl RoomTask {
                         return Signal::Lost;
                     }
                 }
-                Signal::Rejoined(authority.join(&room, &game, &inbox, &signals, outage).await)
+                let details = &tenure.details;
+                Signal::Rejoined(authority.join(details, &inbox, &signals, outage).await)
             };
             let signal = tokio::select! {
                 signal = rejoin => signal,

@@ -42,6 +42,24 @@ impl<S: Simulation> Room<S> {
         }
     }
 
+    /// This player may not play: the slot is free for good, and whoever is on it is removed, also
+    /// at each return.
+    pub fn handle_ban(&mut self, identity: &str, now: Instant) {
+        let Some(slot) = self.slot_of(identity) else {
+            return;
+        };
+        if matches!(self.players[slot].standing, Standing::Removed { .. }) {
+            return self.give_up(slot);
+        }
+        self.players[slot].standing = Standing::Removed { reported: now };
+        self.counters.removals += 1;
+        self.give_up(slot);
+        self.event(RoomEvent::Remove {
+            identity: identity.to_owned(),
+            reason: "is banned",
+        });
+    }
+
     /// Something came from a player: whoever was missed is back, and takes part where the match
     /// runs.
     pub(super) fn heard(&mut self, slot: usize, now: Instant) {

@@ -716,6 +716,43 @@ fn a_flood_is_limited_then_muted_then_removed_and_the_slot_is_lost() {
 }
 
 #[test]
+fn a_banned_player_is_removed_for_good_and_again_at_each_return() {
+    let mut h = Harness::running(2);
+    let id = h.identity(1);
+    let removed = |h: &Harness| {
+        let of =
+            |e: &&RoomEvent| matches!(e, RoomEvent::Remove { identity, .. } if *identity == id);
+        h.events.iter().filter(of).count()
+    };
+    h.room.handle_ban("somebody else", h.now);
+    h.drain();
+    assert!(h.room.presence(1) == Some(Presence::Present) && removed(&h) == 0);
+    for _ in 0..2 {
+        h.room.handle_ban(&id, h.now);
+        h.drain();
+        assert_eq!((h.room.presence(1), removed(&h)), (Some(Presence::Gone), 1));
+    }
+    h.room.handle_participant_joined(&id, h.now);
+    h.drain();
+    assert_eq!(removed(&h), 2);
+    // The same token lets it in again, and it goes on playing as if nothing had been.
+    h.run(seconds(3.0), &[0, 1]);
+    assert_eq!(h.room.presence(1), Some(Presence::Gone));
+    assert!(removed(&h) >= 3);
+    assert_eq!(h.leaves(), [1]);
+    assert!(!h.is_ended(), "the other plays on");
+}
+
+#[test]
+fn who_is_banned_before_the_start_is_not_waited_for() {
+    let mut h = Harness::new(2);
+    h.room.handle_ban(&h.identity(1), h.now);
+    h.run(seconds(0.2), &[0]);
+    assert_eq!(h.leaves(), [1]);
+    assert_eq!(h.room.presence(0), Some(Presence::Present));
+}
+
+#[test]
 fn an_honest_client_on_a_bad_line_is_not_limited() {
     let mut h = Harness::running(2);
     for _ in 0..20 {
