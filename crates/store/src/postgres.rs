@@ -12,6 +12,7 @@ mod changes;
 mod matches;
 mod results;
 mod rows;
+mod statistics;
 mod tickets;
 
 use std::str::FromStr;
@@ -81,7 +82,7 @@ impl PostgresStore {
                 })
             })
             .connect_lazy_with(connect_options);
-        let missing = missing_migrations(&mut *pool.acquire().await?).await?;
+        let missing = missing_names(&mut *pool.acquire().await?).await?;
         if !missing.is_empty() {
             return Err(StoreError::Outdated(missing));
         }
@@ -98,25 +99,28 @@ impl PostgresStore {
         // No limits: a migration of a large table takes as long as it takes.
         let options = parse_url(database_url)?.application_name("gameserver migrate");
         let mut connection = options.connect().await?;
-        // Held around all of it (locks of one session nest), so that the answer is this call's work.
         connection.lock().await?;
-        let missing = missing_migrations(&mut connection).await?;
-        // What a newer version added is no concern of this one's.
-        migrator()
-            .set_ignore_missing(true)
-            .run(&mut connection)
-            .await?;
+        connection.ensure_migrations_table(MIGRATIONS_TABLE).await?;
+        if let Some(version) = connection.dirty_version(MIGRATIONS_TABLE).await? {
+            return Err(MigrateError::Dirty(version).into());
+        }
+        let migrator = migrator();
+        let mut names = Vec::new();
+        for migration in missing_migrations(&mut connection, &migrator).await? {
+            connection.apply(MIGRATIONS_TABLE, migration).await?;
+            names.push(name(migration));
+        }
         connection.unlock().await?;
         connection.close().await?;
-        Ok(missing)
+        Ok(names)
     }
 
     /// The names of the migrations that this version needs and the database lacks.
     pub async fn pending(database_url: &str) -> StoreResult<Vec<String>> {
         let mut connection = connect_options(database_url)?.connect().await?;
-        let missing = missing_migrations(&mut connection).await?;
+        let names = missing_names(&mut connection).await?;
         connection.close().await?;
-        Ok(missing)
+        Ok(names)
     }
 
     /// What the connections to PostgreSQL are doing now.
@@ -142,16 +146,38 @@ fn migrator() -> Migrator {
     sqlx::migrate!("migrations/postgres")
 }
 
-async fn missing_migrations(connection: &mut PgConnection) -> StoreResult<Vec<String>> {
+async fn missing_names(connection: &mut PgConnection) -> StoreResult<Vec<String>> {
+    let migrator = migrator();
+    let missing = missing_migrations(connection, &migrator).await?;
+    Ok(missing.into_iter().map(name).collect())
+}
+
+/// The migrations that the database lacks. What a newer version added there is no concern of this
+/// one's, but what it changed is.
+async fn missing_migrations<'a>(
+    connection: &mut PgConnection,
+    migrator: &'a Migrator,
+) -> StoreResult<Vec<&'a Migration>> {
     let applied = match connection.list_applied_migrations(MIGRATIONS_TABLE).await {
         Ok(applied) => applied,
         Err(MigrateError::Execute(error)) if is_undefined_table(&error) => Vec::new(),
         Err(MigrateError::Execute(error)) => return Err(error.into()),
         Err(error) => return Err(error.into()),
     };
-    let is_missing = |m: &&Migration| applied.iter().all(|a| a.version != m.version);
-    let name = |m: &Migration| format!("{:04}_{}", m.version, m.description.replace(' ', "_"));
-    Ok(migrator().iter().filter(is_missing).map(name).collect())
+    let mut missing = Vec::new();
+    for migration in migrator.iter() {
+        match applied.iter().find(|a| a.version == migration.version) {
+            None => missing.push(migration),
+            Some(applied) if applied.checksum == migration.checksum => {}
+            Some(_) => return Err(MigrateError::VersionMismatch(migration.version).into()),
+        }
+    }
+    Ok(missing)
+}
+
+fn name(migration: &Migration) -> String {
+    let description = migration.description.replace(' ', "_");
+    format!("{:04}_{description}", migration.version)
 }
 
 fn is_undefined_table(error: &sqlx::Error) -> bool {
