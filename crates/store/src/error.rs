@@ -7,6 +7,9 @@ pub enum StoreError {
     /// The database cannot be reached or refused the statement. Asking again may help.
     #[error("the store cannot be reached or failed: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// Redis cannot be reached or refused the command. Asking again may help.
+    #[error("Redis cannot be reached or failed: {0}")]
+    Redis(#[from] redis::RedisError),
     /// The schema could not be brought up to date.
     #[error("the store's schema could not be migrated: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),

@@ -8,8 +8,13 @@
 //! keys. Where one is chosen as a deadlock's victim all the same, it is tried again.
 
 mod accounts;
+mod boards;
 mod changes;
+mod follower;
 mod matches;
+mod presence;
+mod queues;
+mod ranks;
 mod results;
 mod rows;
 mod statistics;
@@ -21,8 +26,9 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use tokio::sync::watch;
 
-use crate::{StoreError, StoreResult};
+use crate::{Store, StoreError, StoreResult};
 
 /// A store in PostgreSQL and Redis, shared by all processes that connect to the same two.
 ///
@@ -71,7 +77,7 @@ impl PostgresStore {
     /// version needs is [`StoreError::Outdated`]; a newer one is fine. Redis need not be there.
     pub async fn connect(options: &PostgresOptions) -> StoreResult<Self> {
         let connect_options = connect_options(&options.database_url)?;
-        let redis = changes::Redis::open(&options.redis_url).await?;
+        let redis = changes::Redis::open(&options.redis_url)?;
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections.max(MIN_CONNECTIONS))
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -139,6 +145,30 @@ impl PostgresStore {
 
     fn changed(&self) {
         self.redis.changed();
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for PostgresStore {
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.redis.subscribe()
+    }
+
+    async fn missing(&self) -> Vec<&'static str> {
+        let database = sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.pool);
+        let (database, redis) = tokio::join!(database, self.redis.reachable());
+        let mut missing = Vec::new();
+        if database.is_err() {
+            missing.push("PostgreSQL");
+        }
+        if !redis {
+            missing.push("Redis");
+        }
+        missing
+    }
+
+    async fn maintain(&self) {
+        follower::run(self).await;
     }
 }
 
