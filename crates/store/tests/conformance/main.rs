@@ -10,6 +10,7 @@ mod erasure;
 mod keys;
 mod matches;
 mod presence;
+mod services;
 mod statistics;
 mod tickets;
 mod world;
@@ -109,3 +110,4 @@ macro_rules! conformance {
 }
 
 scenarios!(conformance!(embedded, crate::world::embedded));
+scenarios!(conformance!(postgres, crate::services::postgres));
