@@ -55,6 +55,17 @@ impl Problem {
         self
     }
 
+    fn document(self) -> ProblemDocument {
+        ProblemDocument {
+            kind: format!("urn:gameserver:problem:{}", self.kind),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail,
+            errors: self.errors,
+            members: self.members,
+        }
+    }
+
     /// A body that is no JSON.
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(
@@ -176,22 +187,15 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let document = ProblemDocument {
-            kind: format!("urn:gameserver:problem:{}", self.kind),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: self.detail,
-            errors: self.errors,
-            members: self.members,
-        };
-        let mut response = (self.status, Json(document)).into_response();
+        let (status, retry_after) = (self.status, self.retry_after_seconds);
+        let mut response = (status, Json(self.document())).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(seconds) = self.retry_after_seconds {
+        if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
@@ -200,11 +204,6 @@ impl IntoResponse for Problem {
 
 /// An error (RFC 9457). Some have further members, such as the `ticket_id` of a ticket in the way.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "type": "urn:gameserver:problem:invalid", "title": "Invalid fields", "status": 422,
-    "detail": "username: is missing",
-    "errors": [{"field": "username", "message": "is missing"}],
-}))]
 pub(crate) struct ProblemDocument {
     /// `urn:gameserver:problem:` and a name that programs can tell apart.
     #[serde(rename = "type")]
@@ -222,16 +221,17 @@ pub(crate) struct ProblemDocument {
     members: Map<String, Value>,
 }
 
-/// Names an error answer for the OpenAPI document.
+/// Names an error answer for the OpenAPI document: status, end of `type`, title, and when it comes.
 macro_rules! answers {
-    ($($name:ident: $description:literal $(, $retry:ident)?;)*) => {
+    ($($name:ident($status:ident, $kind:literal, $title:literal): $text:literal $(, $retry:ident)?;)*) => {
         $(
-            #[doc = $description]
+            #[doc = $text]
             pub(crate) struct $name;
 
             impl<'r> ToResponse<'r> for $name {
                 fn response() -> (&'r str, RefOr<Described>) {
-                    let answer = described($description)$(.$retry())?;
+                    let example = Problem::new(StatusCode::$status, $kind, $title, $text);
+                    let answer = described($text, example)$(.$retry())?;
                     (stringify!($name), RefOr::T(answer.build()))
                 }
             }
@@ -240,23 +240,37 @@ macro_rules! answers {
 }
 
 answers! {
-    Malformed: "The body is no JSON.";
-    Unauthorized: "Nobody is signed in, or not as it was tried.";
-    Forbidden: "Not for this player; `banned` where the player may not play at all.";
-    NotFound: "There is nothing of this name.";
-    Conflict: "It contradicts what is there; `type` says what.";
-    BodyTooLarge: "The body is longer than this call takes.";
-    UnsupportedMediaType: "The body is not `application/json`.";
-    Invalid: "Fields or parameters that cannot be accepted; `errors` names them.";
-    TooManyRequests: "Too many attempts; `Retry-After` says when to try again.", retry_after;
-    Internal: "The server failed; its log says why, under the request's id.";
-    Unavailable: "Something that the server needs is away; `Retry-After` says when to try again.",
+    Malformed(BAD_REQUEST, "malformed", "Malformed request"): "The body is no JSON.";
+    Unauthorized(UNAUTHORIZED, "unauthorized", "Not signed in"):
+        "Nobody is signed in, or not as it was tried.";
+    Forbidden(FORBIDDEN, "forbidden", "Not allowed"):
+        "Not for this player; `banned` where the player may not play at all.";
+    NotFound(NOT_FOUND, "not-found", "Not found"): "There is nothing of this name.";
+    Conflict(CONFLICT, "conflict", "Conflict"): "It contradicts what is there; `type` says what.";
+    BodyTooLarge(PAYLOAD_TOO_LARGE, "too-large", "Body too large"):
+        "The body is longer than this call takes.";
+    UnsupportedMediaType(UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type"):
+        "The body is not `application/json`.";
+    Invalid(UNPROCESSABLE_ENTITY, "invalid", "Invalid fields"):
+        "Fields or parameters that cannot be accepted; `errors` names them.";
+    TooManyRequests(TOO_MANY_REQUESTS, "too-many-requests", "Too many attempts"):
+        "Too many attempts; `Retry-After` says when to try again.", retry_after;
+    Internal(INTERNAL_SERVER_ERROR, "internal", "Server error"):
+        "The server failed; its log says why, under the request's id.";
+    Unavailable(SERVICE_UNAVAILABLE, "unavailable", "Try again later"):
+        "Something that the server needs is away; `Retry-After` says when to try again.",
         retry_after;
 }
 
-fn described(text: &str) -> ResponseBuilder {
+fn described(text: &str, mut example: Problem) -> ResponseBuilder {
+    if example.status == StatusCode::UNPROCESSABLE_ENTITY {
+        example.errors = Some(vec![FieldError::new("username", "is missing")]);
+    }
     let schema = Ref::from_schema_name("ProblemDocument");
-    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let content = ContentBuilder::new()
+        .schema(Some(schema))
+        .example(serde_json::to_value(example.document()).ok())
+        .build();
     ResponseBuilder::new()
         .description(text)
         .content(PROBLEM_TYPE, content)

@@ -12,7 +12,6 @@ window.ui = SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   persistAuthorization: false,
-  tagsSorter: undefined,
   tryItOutEnabled: true,
   validatorUrl: null,
 });
