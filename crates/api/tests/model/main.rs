@@ -1,0 +1,28 @@
+//! Random calls against the HTTP service and against a plain reference in memory: whatever players,
+//! operators and authorities do, in whatever order, the two answer alike.
+//!
+//! `SEED=n cargo test -p gs-api --test model` repeats the run that a failure names.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod driver;
+mod reference;
+mod server;
+
+use std::sync::Arc;
+
+use gs_store::EmbeddedStore;
+
+/// Seeds that are always run, beside a fresh one.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
+/// Calls a seed: enough for seasons to turn and sessions to run out.
+const STEPS: usize = 400;
+
+#[tokio::test]
+async fn over_the_embedded_store() {
+    for seed in driver::seeds(SEEDS) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(EmbeddedStore::open(directory.path()).await.unwrap());
+        driver::drive(store, seed, STEPS).await;
+    }
+}
