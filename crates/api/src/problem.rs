@@ -179,7 +179,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = %error, "the store failed");
         match error {
-            StoreError::Unavailable(_) | StoreError::Redis(_) => Self::unavailable("the store cannot be reached"),
+            StoreError::Unavailable(_) | StoreError::Redis(_) | StoreError::Outdated(_) => {
+                Self::unavailable("the store cannot be reached")
+            }
             _ => Self::internal(),
         }
     }

@@ -32,7 +32,10 @@ pub(crate) async fn room_token(
     caller: Caller,
     Params(params): Params<RoomParams>,
 ) -> Result<Response, Problem> {
-    let found = shared.store().match_by_room(&params.room).await?;
+    let found = match is_room(&params.room) {
+        true => shared.store().match_by_room(&params.room).await?,
+        false => None,
+    };
     // A room that does not exist and one of others answer alike.
     let Some(found) = found.filter(|m| m.slots.iter().any(|s| s.player_id == caller.player_id))
     else {
@@ -79,6 +82,12 @@ pub(crate) struct RoomTokenDocument {
     expires_at: Timestamp,
 }
 
+/// Whether a room of a match can have this name. What a database cannot hold never gets there.
+pub(crate) fn is_room(name: &str) -> bool {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    (1..=MAX_ROOM_NAME).contains(&name.len()) && name.bytes().all(known)
+}
+
 /// Whether the match's authority is in its room, and the match not over.
 pub(crate) fn is_joinable(found: &Match) -> bool {
     found.ready_at.is_some() && matches!(found.status, MatchStatus::Open | MatchStatus::Running)
@@ -110,3 +119,6 @@ pub(crate) fn mint(shared: &Shared, found: &Match, player_id: Uuid) -> Result<Mi
         expires_at: minted.expires_at.into(),
     })
 }
+
+/// A game's id, a hyphen and eight digits are at most 41.
+const MAX_ROOM_NAME: usize = 64;

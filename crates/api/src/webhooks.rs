@@ -13,6 +13,7 @@ use crate::Shared;
 use crate::body::RawBody;
 use crate::openapi::tag;
 use crate::problem::{Malformed, NotFound, Problem, Unauthorized};
+use crate::room_token::is_room;
 
 /// An event of LiveKit
 ///
@@ -65,7 +66,10 @@ async fn apply(shared: &Shared, event: WebhookEvent) -> Result<(), Problem> {
     if matches!(event.kind, WebhookKind::Other(_)) {
         return Ok(());
     }
-    let found = shared.store().match_by_room(&event.room).await?;
+    let found = match is_room(&event.room) {
+        true => shared.store().match_by_room(&event.room).await?,
+        false => None,
+    };
     // Names of rooms are used again by other servers on the same LiveKit, sids are not.
     let Some(found) = found.filter(|m| m.room_sid.as_deref() == Some(&event.room_sid)) else {
         tracing::debug!(room.id = event.room, "a webhook of a room that is not ours");
