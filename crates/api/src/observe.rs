@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::metrics::HttpMetrics;
 use crate::problem::Problem;
+use crate::queue;
 
 /// Carries a request's id, there and back.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -60,9 +61,17 @@ pub(crate) async fn observe(
     response
 }
 
-/// Gives up on a request that takes too long, such as one whose body does not come.
+/// Gives up on a request that takes too long, such as one whose body does not come, or that waits
+/// for a store that hangs.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(MAX_REQUEST_TIME, next.run(request)).await {
+    let route = request.extensions().get::<MatchedPath>();
+    let waits = route.is_some_and(|route| route.as_str() == queue::STATUS_PATH);
+    let time = if waits {
+        queue::MAX_WAIT + MAX_REQUEST_TIME
+    } else {
+        MAX_REQUEST_TIME
+    };
+    match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("the request took too long").into_response(),
     }
@@ -76,7 +85,8 @@ fn is_request_id(id: &HeaderValue) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
 }
 
-/// The longest wait for a status is 25 s, and its answer needs a moment.
-const MAX_REQUEST_TIME: Duration = Duration::from_secs(35);
+/// Beside what a caller asked to wait. Far more than an answer takes, a full queue of passwords to
+/// hash included, and no longer than a player looks at a screen that stands still.
+const MAX_REQUEST_TIME: Duration = Duration::from_secs(5);
 /// Longer ones would only fill the log.
 const MAX_REQUEST_ID: usize = 64;

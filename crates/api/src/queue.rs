@@ -112,7 +112,7 @@ pub(crate) async fn enqueue(
 /// A ticket's status
 ///
 /// Asking is the ticket's heartbeat. With `wait` it answers as soon as the status changes.
-#[utoipa::path(get, path = "/match/status", tag = tag::MATCHMAKING, security(("bearer" = [])),
+#[utoipa::path(get, path = STATUS_PATH, tag = tag::MATCHMAKING, security(("bearer" = [])),
     operation_id = "match_status", params(StatusParams),
     responses(
         (status = OK, description = "How far it has come", body = TicketDocument),
@@ -123,9 +123,9 @@ pub(crate) async fn status(
     caller: Caller,
     Params(params): Params<StatusParams>,
 ) -> Result<Response, Problem> {
-    let wait = params.wait.unwrap_or(0);
-    if wait > MAX_WAIT_SECONDS {
-        let message = format!("has to be 0 to {MAX_WAIT_SECONDS} seconds");
+    let wait = Duration::from_secs(params.wait.unwrap_or(0));
+    if wait > MAX_WAIT {
+        let message = format!("has to be 0 to {} seconds", MAX_WAIT.as_secs());
         return Err(Problem::invalid(vec![FieldError::new("wait", message)]));
     }
     let mut ticket = match params.ticket_id {
@@ -136,8 +136,8 @@ pub(crate) async fn status(
         },
     };
     shared.store().touch_ticket(ticket.id, shared.now()).await?;
-    if wait > 0 && !ticket.status.is_final() {
-        ticket = changed_ticket(&shared, ticket, Duration::from_secs(wait)).await?;
+    if !wait.is_zero() && !ticket.status.is_final() {
+        ticket = changed_ticket(&shared, ticket, wait).await?;
         shared.store().touch_ticket(ticket.id, shared.now()).await?;
     }
     let answer = describe(&shared, &ticket).await?;
@@ -432,8 +432,10 @@ fn no_such_ticket() -> Problem {
     Problem::not_found("there is no such ticket")
 }
 
+/// The one call that waits.
+pub(crate) const STATUS_PATH: &str = "/match/status";
 /// Below the half minute after which proxies commonly give up on an answer.
-const MAX_WAIT_SECONDS: u64 = 25;
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(25);
 /// How late a change may be seen that another process made.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Room for a word that friends agree on.
