@@ -6,12 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
+use chrono::{DateTime, Utc};
 use gs_api::{GameCatalog, GameInfo, GameMode};
 use gs_authority::{LoadError, LoadedGame, Modules};
-use gs_engine::manifest::{Audience, Manifest};
+use gs_engine::manifest::{Audience, LeaderboardRule, Manifest};
 use gs_engine::simulation::MatchConfig;
 use gs_engine::{AuthorityMode, Simulation};
 use gs_sandbox::{GameModule, Sandbox};
+use gs_store::{BoardInfo, BoardRule, CountsOn, DEFAULT_BOARD, Season};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{
@@ -103,6 +105,7 @@ impl Catalog {
                     },
                     modes: BTreeMap::new(),
                     options: serde_json::json!({}),
+                    boards: BTreeMap::new(),
                 };
                 wanted.insert(id, game);
             }
@@ -219,6 +222,13 @@ impl Modules for Catalog {
         };
         Ok(LoadedGame::of_module(&module)?)
     }
+
+    fn counts_on(&self, game: &str, mode: &str, ended_at: DateTime<Utc>) -> Vec<CountsOn> {
+        let game = self.game(game);
+        game.map_or_else(Vec::new, |game| {
+            gs_store::counts_on(&game.boards, mode, ended_at)
+        })
+    }
 }
 
 fn describe(id: &str, game: &GameConfig, module: &GameModule) -> anyhow::Result<GameInfo> {
@@ -228,6 +238,7 @@ fn describe(id: &str, game: &GameConfig, module: &GameModule) -> anyhow::Result<
     for (name, config) in &game.modes {
         modes.push(mode(name, config, manifest)?);
     }
+    let boards = boards(game, &modes, manifest)?;
     Ok(GameInfo {
         id: id.to_owned(),
         title: manifest.title.clone(),
@@ -238,7 +249,7 @@ fn describe(id: &str, game: &GameConfig, module: &GameModule) -> anyhow::Result<
         max_players: manifest.max_players,
         teams: manifest.teams,
         modes,
-        boards: Vec::new(),
+        boards,
         module_sha256: module.sha256().to_owned(),
         module_bytes: module.bytes().len(),
         manifest: serde_json::from_str(module.manifest_json())?,
@@ -268,6 +279,53 @@ fn mode(name: &str, config: &ModeConfig, manifest: &Manifest) -> anyhow::Result<
     })
 }
 
+/// The game's leaderboards: its own by the module's rule, first, and those that are configured.
+fn boards(
+    game: &GameConfig,
+    modes: &[GameMode],
+    manifest: &Manifest,
+) -> Result<Vec<BoardInfo>, ConfigError> {
+    let own = match manifest.leaderboard {
+        LeaderboardRule::Best => Some(BoardRule::Best),
+        LeaderboardRule::Latest => Some(BoardRule::Latest),
+        LeaderboardRule::Sum => Some(BoardRule::Sum),
+        LeaderboardRule::None => None,
+    };
+    let mut boards = Vec::new();
+    if let Some(rule) = own
+        && !game.boards.contains_key(DEFAULT_BOARD)
+    {
+        boards.push(BoardInfo {
+            id: DEFAULT_BOARD.to_owned(),
+            rule,
+            statistic: None,
+            modes: Vec::new(),
+            season: Season::Never,
+        });
+    }
+    for (name, config) in &game.boards {
+        let counted = config.modes.clone().unwrap_or_default();
+        let unrated = counted
+            .iter()
+            .find(|name| modes.iter().any(|mode| mode.name == **name && !mode.rated));
+        if let Some(unrated) = unrated {
+            return Err(config.place.refuse(format!(
+                "counts matches of the mode `{unrated}`, which are not rated; leave it out, or \
+                 say `rated: true` there"
+            )));
+        }
+        boards.push(BoardInfo {
+            id: name.clone(),
+            rule: config.rule.or(own).unwrap_or(BoardRule::Best),
+            statistic: config.statistic.clone(),
+            modes: counted,
+            season: config.season,
+        });
+    }
+    boards.sort_by_key(|board| board.id != DEFAULT_BOARD);
+    Ok(boards)
+}
+
 /// The mode that was chosen, else the one that suits the module.
 fn authority_mode(
     setting: Option<&ModeSetting>,
@@ -275,7 +333,7 @@ fn authority_mode(
 ) -> Result<AuthorityMode, ConfigError> {
     match setting {
         Some(setting) if setting.mode == AuthorityMode::Validated && manifest.hidden_state => {
-            Err(setting.refuse(format!(
+            Err(setting.place.refuse(format!(
                 "`validated` gives every player the whole state, but the game {} hides some of it \
                  (its manifest has `hidden_state: true`); choose `full` for it",
                 manifest.name
@@ -400,6 +458,62 @@ mod tests {
             check_audiences(&manifest(true, audience)).unwrap();
         }
         check_audiences(&manifest(false, Audience::All)).unwrap();
+    }
+
+    fn boards_of(text: &str, rule: LeaderboardRule) -> anyhow::Result<Vec<BoardInfo>> {
+        let text = format!(
+            "games:\n  g:\n    module: Cargo.toml\n    modes: {{casual: {{rated: false}}}}\n{text}"
+        );
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let config = Config::parse(&text, "config.yaml", folder, &|_| None)?;
+        let (game, mut manifest) = (&config.games["g"], manifest(false, Audience::All));
+        manifest.leaderboard = rule;
+        let casual = mode("casual", &game.modes["casual"], &manifest)?;
+        let modes = [mode("default", &game.default_mode, &manifest)?, casual];
+        Ok(boards(game, &modes, &manifest)?)
+    }
+
+    #[test]
+    fn a_game_has_the_board_of_its_module_first_and_those_that_are_configured() {
+        assert_eq!(boards_of("", LeaderboardRule::None).unwrap(), []);
+        let own = boards_of("", LeaderboardRule::Sum).unwrap();
+        let ids = |boards: &[BoardInfo]| -> Vec<(String, BoardRule)> {
+            boards.iter().map(|b| (b.id.clone(), b.rule)).collect()
+        };
+        assert_eq!(ids(&own), [("default".to_owned(), BoardRule::Sum)]);
+        let text = "    boards: {a: {}, z: {rule: latest, statistic: kills, modes: [default]}}\n";
+        let all = boards_of(text, LeaderboardRule::Sum).unwrap();
+        let expected = [
+            ("default".to_owned(), BoardRule::Sum),
+            ("a".to_owned(), BoardRule::Sum),
+            ("z".to_owned(), BoardRule::Latest),
+        ];
+        assert_eq!(ids(&all), expected);
+        assert_eq!(all[2].modes, ["default"]);
+        let without = boards_of(text, LeaderboardRule::None).unwrap();
+        assert_eq!(ids(&without)[0], ("a".to_owned(), BoardRule::Best));
+        let text = "    boards: {default: {season: daily}, a: {}}\n";
+        let changed = boards_of(text, LeaderboardRule::Best).unwrap();
+        let at = chrono::NaiveTime::MIN;
+        assert_eq!(changed[0].season, Season::Daily { at });
+        assert_eq!(
+            (changed[0].id.as_str(), changed[0].rule),
+            ("default", BoardRule::Best)
+        );
+    }
+
+    #[test]
+    fn a_board_of_matches_that_do_not_count_is_refused_with_its_line() {
+        let text = "    boards:\n      fun: {modes: [casual]}\n";
+        let error = boards_of(text, LeaderboardRule::Best)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(
+                "config.yaml:6: games.g.boards.fun: counts matches of the mode `casual`"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

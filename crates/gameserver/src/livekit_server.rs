@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::LiveKitConfig;
 
-/// A LiveKit server on loopback ports of its own, started again when it dies.
+/// A LiveKit server on loopback ports of its own, started again when it dies or hangs.
 pub(crate) struct LiveKitServer {
     /// Where it answers, and the key that it was given.
     pub(crate) access: LiveKitConfig,
@@ -23,25 +23,22 @@ pub(crate) struct LiveKitServer {
 impl LiveKitServer {
     /// Starts the server and waits until it answers.
     ///
-    /// `program` overrides where it is looked for. `pid_file` remembers the child, so that a run
+    /// `program` overrides where it is looked for; `webhook` is where it sends its events. `pid_file` remembers the child, so that a run
     /// that was killed without a chance to clean up does not leave one behind for good.
     pub(crate) async fn start(
         program: Option<&Path>,
         pid_file: PathBuf,
+        webhook: String,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Self> {
         let program = find(program)?;
         end_leftover(&pid_file, &program);
         let ports = Ports::free()?;
-        let access = LiveKitConfig {
-            host: format!("ws://127.0.0.1:{}", ports.http),
-            api_key: "dev".to_owned(),
-            api_secret: secret(),
-        };
+        let access = LiveKitConfig::local(ports.http, "dev", secret());
         let launch = Launch {
             program,
             pid_file,
-            configuration: ports.configuration(&access),
+            configuration: ports.configuration(&access, &webhook),
             ports,
         };
         let mut child = launch.spawn()?;
@@ -97,10 +94,8 @@ impl Launch {
     }
 
     async fn wait_until_it_answers(&self, child: &mut Child) -> anyhow::Result<()> {
-        let address = format!("http://127.0.0.1:{}/", self.ports.http);
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(1))
-            .build()?;
+        let address = self.address();
+        let client = client(Duration::from_secs(1))?;
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if client
@@ -129,6 +124,22 @@ impl Launch {
         }
     }
 
+    /// Comes back once the server has not answered for a while.
+    async fn hangs(&self) -> anyhow::Result<()> {
+        let (address, client) = (self.address(), client(PROBE_TIMEOUT)?);
+        let mut unanswered = 0;
+        while unanswered < PROBES {
+            tokio::time::sleep(PROBE_INTERVAL).await;
+            let answer = client.get(&address).send().await;
+            unanswered = if answer.is_ok() { 0 } else { unanswered + 1 };
+        }
+        Ok(())
+    }
+
+    fn address(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.ports.http)
+    }
+
     async fn supervise(self, mut child: Child, shutdown: CancellationToken) {
         let mut restarts_in_a_row = 0u32;
         loop {
@@ -138,6 +149,12 @@ impl Launch {
                 status = child.wait() => {
                     let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
                     tracing::error!(%status, "the LiveKit server died; starting it again");
+                }
+                Ok(()) = self.hangs() => {
+                    tracing::error!("the LiveKit server does not answer; ending it, and starting it again");
+                    if let Err(error) = child.kill().await {
+                        tracing::error!(%error, "the LiveKit server cannot be ended");
+                    }
                 }
             }
             restarts_in_a_row = if since.elapsed() > STABLE {
@@ -219,7 +236,7 @@ fn end_leftover(pid_file: &Path, program: &Path) {
 }
 
 /// `--livekit-server`, else on `PATH`, else beside the binary, where `cargo xtask` puts one.
-fn find(program: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(crate) fn find(program: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(program) = program {
         if !program.is_file() {
             bail!(
@@ -263,7 +280,7 @@ impl Ports {
     }
 
     /// The server's configuration; `docs/operations.md` says why each value is what it is.
-    fn configuration(&self, access: &LiveKitConfig) -> String {
+    fn configuration(&self, access: &LiveKitConfig, webhook: &str) -> String {
         let Self { http, udp, tcp } = self;
         let LiveKitConfig {
             api_key,
@@ -273,7 +290,8 @@ impl Ports {
         serde_json::json!({
             "port": http,
             "bind_addresses": ["127.0.0.1"],
-            "keys": { api_key: api_secret },
+            "keys": { api_key: api_secret.expose() },
+            "webhook": { "api_key": api_key, "urls": [webhook] },
             "logging": { "level": "warn" },
             "room": { "auto_create": false },
             "enable_data_tracks": false,
@@ -291,6 +309,13 @@ impl Ports {
     }
 }
 
+fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .timeout(timeout)
+        .no_proxy()
+        .build()
+}
+
 /// A key for one run, that no one else has.
 fn secret() -> String {
     use rand::distr::{Alphanumeric, SampleString};
@@ -299,6 +324,13 @@ fn secret() -> String {
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
+/// How often a server that runs is asked for a sign of life.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// It answers within a millisecond; a machine that stands still for a moment is no hang.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Questions without an answer after which it hangs: some ten seconds, as long as players and
+/// authority try to come back anyway.
+const PROBES: u32 = 3;
 /// A child that ran this long is started again at once.
 const STABLE: Duration = Duration::from_secs(10);
 /// 50 ms doubled six times is 3.2 s: the longest pause between two starts.

@@ -1,27 +1,40 @@
 //! The `gameserver` binary: sub-commands, configuration and wiring.
 //!
 //! - [`config`] reads `config.yaml`.
-//! - [`dev`] runs everything in one process, with the embedded store and a LiveKit server of its own.
+//! - [`wiring`] puts the parts of a process together and runs them; [`process`] is what any process
+//!   does, [`http_server`] serves HTTP.
+//! - [`dev`] runs everything in one process, with a LiveKit server of its own; [`services`] are the
+//!   processes of a deployment.
+//! - [`migrate`], [`doctor`], [`board`] and [`keys`] are for its operator.
 //! - [`catalog`] holds the games that are served, reloaded when a module is rebuilt.
 //! - [`livekit_server`] supervises a LiveKit server; [`livekit_check`] says whether one will do.
-//! - [`metrics`] and [`pages`] are served beside the API.
+//! - [`metrics`], [`pages`] and [`authority_health`] are served beside the API, or without.
 //! - [`new_game`] makes a game's crate, and [`check`] says whether its module is deterministic.
 
+mod authority_health;
+mod board;
 mod catalog;
 mod check;
 mod config;
 mod dev;
+mod doctor;
+mod http_server;
+mod keys;
 mod livekit_check;
 mod livekit_server;
 mod metrics;
+mod migrate;
 mod new_game;
 mod pages;
+mod process;
+mod services;
+mod wiring;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use config::Config;
@@ -33,14 +46,46 @@ use config::Config;
     about = "A multiplayer game backend on LiveKit"
 )]
 struct Arguments {
+    /// How the log on standard error is written.
+    #[arg(
+        long,
+        global = true,
+        env = "GAMESERVER_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// An object a line, for programs.
+    Json,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Run everything in one process: LiveKit server, API, authority, demo, embedded store.
-    Dev(DevArguments),
+    Dev(dev::DevArguments),
+    /// Serve the HTTP API, on PostgreSQL and Redis.
+    Api(services::ApiArguments),
+    /// Run matches, on PostgreSQL and Redis.
+    Authority(services::ConfigArguments),
+    /// Bring PostgreSQL's schema up to what this version needs.
+    Migrate(migrate::MigrateArguments),
+    /// Look at configuration, LiveKit, PostgreSQL and Redis, and say how to mend them.
+    Doctor(doctor::DoctorArguments),
+    /// Look after leaderboards.
+    #[command(subcommand)]
+    Board(board::BoardCommand),
+    /// Look after the keys that sign access tokens.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -57,26 +102,6 @@ enum Command {
         #[arg(long)]
         sdk: Option<PathBuf>,
     },
-}
-
-#[derive(Args)]
-struct DevArguments {
-    /// Port of the API and the demo; 0 takes a free one. Default: the configuration's, else 8080.
-    #[arg(long)]
-    port: Option<u16>,
-    /// Where accounts, matches and keys are kept.
-    #[arg(long, default_value = ".gameserver")]
-    data_dir: PathBuf,
-    /// A configuration file; docs/configuration.md describes it.
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// A folder whose .wasm files are all served, by file name. Default: target/games, where no
-    /// configuration names games.
-    #[arg(long)]
-    games: Option<PathBuf>,
-    /// The LiveKit server to run. Default: the one on PATH, else beside the binary.
-    #[arg(long, env = "LIVEKIT_SERVER")]
-    livekit_server: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -108,13 +133,25 @@ fn main() -> ExitCode {
     reason = "what a command answers goes to standard output"
 )]
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.command {
-        Command::Dev(arguments) => {
-            log_to_standard_error();
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(dev::run(arguments))
+    let Arguments {
+        log_format,
+        command,
+    } = arguments;
+    match command {
+        Command::Dev(arguments) => serving(log_format, dev::run(arguments)),
+        Command::Api(arguments) => serving(log_format, services::api(arguments)),
+        Command::Authority(arguments) => serving(log_format, services::authority(arguments)),
+        Command::Migrate(arguments) => asking(log_format, migrate::run(arguments)),
+        Command::Doctor(arguments) => asking(log_format, doctor::run(arguments)),
+        Command::Board(board::BoardCommand::Rebuild(arguments)) => {
+            asking(log_format, board::rebuild(arguments))
+        }
+        Command::Keys(keys::KeysCommand::Rotate(arguments)) => {
+            asking(log_format, keys::rotate(arguments))
+        }
+        Command::Openapi => {
+            println!("{}", gs_api::Api::openapi().to_pretty_json()?);
+            Ok(())
         }
         Command::Config(ConfigCommand::Check { file }) => {
             let config = Config::read(&file)?;
@@ -135,11 +172,42 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-fn log_to_standard_error() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
+/// Runs a command that goes on until it is told to end.
+fn serving(
+    format: LogFormat,
+    command: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    run_async(format, "info", command)
+}
+
+/// Runs a command that answers something, whose log would be in the way.
+fn asking(
+    format: LogFormat,
+    command: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    run_async(format, "error", command)
+}
+
+fn run_async(
+    format: LogFormat,
+    level: &str,
+    command: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    log_to_standard_error(format, level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(command)
+}
+
+/// Writes the log by `RUST_LOG`, else from this level on.
+fn log_to_standard_error(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }

@@ -4,13 +4,44 @@
 
 #[path = "../../../sandbox/tests/support/mod.rs"]
 mod module;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "the tests of the other processes use the rest")]
 mod support;
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 
-use rustix::process::{Signal, kill_process};
-use support::{Dev, eventually, games, gameserver, is_alive, output};
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Running, eventually, games, gameserver, is_alive, output};
+
+/// A running `gameserver dev`.
+struct Dev {
+    process: Running,
+    data: PathBuf,
+    url: String,
+}
+
+impl Dev {
+    /// Starts it on a free port and waits for its `ready` line.
+    fn start(data: &Path, arguments: &[&str]) -> Self {
+        let process = Running::start(
+            gameserver()
+                .args(["dev", "--port", "0", "--data-dir"])
+                .arg(data)
+                .args(arguments),
+        );
+        let url = process.url.clone();
+        let data = data.to_owned();
+        Self { process, data, url }
+    }
+
+    /// Process id of the LiveKit server that it runs.
+    fn livekit_pid(&self) -> Pid {
+        let text = std::fs::read_to_string(self.data.join("livekit.pid")).unwrap();
+        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+    }
+}
 
 #[test]
 fn it_gets_ready_serves_games_and_pages_and_ctrl_c_ends_it_with_its_livekit_server() {
@@ -47,7 +78,7 @@ fn it_gets_ready_serves_games_and_pages_and_ctrl_c_ends_it_with_its_livekit_serv
         );
     }
 
-    assert!(dev.interrupt().success());
+    assert!(dev.process.interrupt().success());
     eventually("the LiveKit server is gone", || !is_alive(livekit));
 }
 
@@ -57,10 +88,22 @@ fn a_livekit_server_that_dies_is_started_again_and_reported() {
     let mut dev = Dev::start(data.path(), &["--games", games().to_str().unwrap()]);
     let first = dev.livekit_pid();
     kill_process(first, Signal::KILL).unwrap();
-    dev.wait_for_log("the LiveKit server died");
-    dev.wait_for_log("the LiveKit server is back");
+    dev.process.wait_for_log("the LiveKit server died");
+    dev.process.wait_for_log("the LiveKit server is back");
     let second = dev.livekit_pid();
     assert!(second != first && is_alive(second));
+}
+
+#[test]
+fn a_livekit_server_that_hangs_is_ended_and_started_again() {
+    let data = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(data.path(), &["--games", games().to_str().unwrap()]);
+    let first = dev.livekit_pid();
+    kill_process(first, Signal::STOP).unwrap();
+    dev.process
+        .wait_for_log("the LiveKit server does not answer");
+    dev.process.wait_for_log("the LiveKit server is back");
+    assert!(dev.livekit_pid() != first && !is_alive(first));
 }
 
 #[test]
@@ -70,7 +113,7 @@ fn a_livekit_server_left_behind_by_a_killed_run_is_ended_by_the_next() {
     let arguments = ["--games", games.to_str().unwrap()];
     let dev = Dev::start(data.path(), &arguments);
     let leftover = dev.livekit_pid();
-    dev.kill();
+    dev.process.kill();
     assert!(is_alive(leftover));
     let again = Dev::start(data.path(), &arguments);
     eventually("the leftover is gone", || !is_alive(leftover));
@@ -123,7 +166,7 @@ fn a_client_that_never_finishes_its_request_does_not_hold_up_the_end() {
         .unwrap();
     // Answered after the bytes above were read, by the same accept loop.
     get(&format!("{}/healthz", dev.url));
-    assert!(dev.interrupt().success());
+    assert!(dev.process.interrupt().success());
 }
 
 #[test]

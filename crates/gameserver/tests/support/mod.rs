@@ -1,4 +1,4 @@
-//! Runs the built binary as a user does: `gameserver dev` on ports and a directory of its own.
+//! Runs the built binary as a user does, on ports and in directories of its own.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -25,22 +25,19 @@ pub(crate) fn games() -> PathBuf {
     games
 }
 
-/// A running `gameserver dev`.
-pub(crate) struct Dev {
+/// A running `gameserver`.
+pub(crate) struct Running {
+    /// Where it serves HTTP.
     pub(crate) url: String,
-    pub(crate) data: PathBuf,
     child: Child,
     log: mpsc::Receiver<String>,
     seen: Vec<String>,
 }
 
-impl Dev {
-    /// Starts it on a free port and waits for its `ready` line.
-    pub(crate) fn start(data: &Path, arguments: &[&str]) -> Self {
-        let mut child = gameserver()
-            .args(["dev", "--port", "0", "--data-dir"])
-            .arg(data)
-            .args(arguments)
+impl Running {
+    /// Starts a command and waits for its `ready` line.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -60,17 +57,10 @@ impl Dev {
             .to_owned();
         Self {
             url,
-            data: data.to_owned(),
             child,
             log,
             seen: Vec::new(),
         }
-    }
-
-    /// Process id of the LiveKit server that it runs.
-    pub(crate) fn livekit_pid(&self) -> Pid {
-        let text = std::fs::read_to_string(self.data.join("livekit.pid")).unwrap();
-        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
     }
 
     /// Waits until a line of the log contains the text.
@@ -85,10 +75,28 @@ impl Dev {
         }
     }
 
+    /// Its log so far, once it has written nothing for a moment or has ended.
+    pub(crate) fn log(&mut self) -> &[String] {
+        while let Ok(line) = self.log.recv_timeout(Duration::from_millis(300)) {
+            self.seen.push(line);
+        }
+        &self.seen
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn ended(&mut self) -> std::process::ExitStatus {
+        wait(&mut self.child)
+    }
+
     /// Ends it as Ctrl-C does, and waits until it has ended.
     pub(crate) fn interrupt(mut self) -> std::process::ExitStatus {
-        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
-        wait(&mut self.child)
+        self.signal(Signal::INT);
+        self.ended()
     }
 
     /// Ends it at once, as a crash does.
@@ -98,7 +106,7 @@ impl Dev {
     }
 }
 
-impl Drop for Dev {
+impl Drop for Running {
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
