@@ -20,6 +20,7 @@ mod rows;
 mod statistics;
 mod tickets;
 
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -143,6 +144,18 @@ impl PostgresStore {
         self.pool.close().await;
     }
 
+    /// A call for which nobody else sets a limit: on a connection whose other end is gone without a
+    /// word, it would wait for as long as TCP tries.
+    async fn limited<T>(
+        &self,
+        call: impl Future<Output = StoreResult<T>> + Send,
+    ) -> StoreResult<T> {
+        match tokio::time::timeout(CALL_TIMEOUT, call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(silent()),
+        }
+    }
+
     fn changed(&self) {
         self.redis.changed();
     }
@@ -170,6 +183,11 @@ impl Store for PostgresStore {
     async fn maintain(&self) {
         follower::run(self).await;
     }
+}
+
+/// The database did not answer at all.
+fn silent() -> StoreError {
+    StoreError::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))
 }
 
 fn migrator() -> Migrator {
@@ -239,8 +257,11 @@ const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 const MIN_CONNECTIONS: u32 = 2;
 /// A caller learns within a second that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(800);
-/// A connection that was in use so recently is not asked whether it still works.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// A connection that was in use so recently is not asked whether it still works: under load that
+/// spares a round trip a call, and a server that hangs is found out soon.
+const TRUSTED_FOR: Duration = Duration::from_millis(100);
+/// A call that takes longer than its statements may has lost its server without a word.
+const CALL_TIMEOUT: Duration = Duration::from_secs(6);
 /// No statement takes near as long; one that does must not hold its locks and its connection.
 const STATEMENT_TIMEOUT: &str = "5s";
 /// Less, so that it is known what a statement waited for; more than a deadlock takes to be seen.

@@ -75,31 +75,34 @@ impl Matches for PostgresStore {
         now: DateTime<Utc>,
         ttl: Duration,
     ) -> StoreResult<Option<Claim>> {
-        // One that is locked is being claimed by another, or has just been heard of.
-        let claimed = select_matches!(
-            "WITH claimed AS (
-                 UPDATE matches SET lease_epoch = lease_epoch + 1, lease_holder = $1,
-                     lease_expires_at = $2
-                 WHERE id = (
-                     SELECT id FROM matches WHERE status IN ('open', 'running')
-                     AND (lease_expires_at IS NULL
-                         OR (lease_expires_at <= $3 AND lease_holder IS DISTINCT FROM $1))
-                     ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-                 RETURNING *) ",
-            "claimed AS matches",
-            holder,
-            millis(now + ttl),
-            millis(now),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = claimed else { return Ok(None) };
-        self.changed();
-        let details: Match = row.try_into()?;
-        Ok(Some(Claim {
-            epoch: details.epoch,
-            details,
-        }))
+        self.limited(async {
+            // One that is locked is being claimed by another, or has just been heard of.
+            let claimed = select_matches!(
+                "WITH claimed AS (
+                     UPDATE matches SET lease_epoch = lease_epoch + 1, lease_holder = $1,
+                         lease_expires_at = $2
+                     WHERE id = (
+                         SELECT id FROM matches WHERE status IN ('open', 'running')
+                         AND (lease_expires_at IS NULL
+                             OR (lease_expires_at <= $3 AND lease_holder IS DISTINCT FROM $1))
+                         ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+                     RETURNING *) ",
+                "claimed AS matches",
+                holder,
+                millis(now + ttl),
+                millis(now),
+            )
+            .fetch_optional(&self.pool)
+            .await?;
+            let Some(row) = claimed else { return Ok(None) };
+            self.changed();
+            let details: Match = row.try_into()?;
+            Ok(Some(Claim {
+                epoch: details.epoch,
+                details,
+            }))
+        })
+        .await
     }
 
     async fn renew_lease(
@@ -109,31 +112,37 @@ impl Matches for PostgresStore {
         now: DateTime<Utc>,
         ttl: Duration,
     ) -> StoreResult<Lease> {
-        let updated = sqlx::query!(
-            "UPDATE matches SET lease_expires_at = $3
-             WHERE id = $1 AND lease_epoch = $2 AND status IN ('open', 'running')",
-            match_id,
-            epoch as i64,
-            millis(now + ttl),
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(lease(updated.rows_affected()))
+        self.limited(async {
+            let updated = sqlx::query!(
+                "UPDATE matches SET lease_expires_at = $3
+                 WHERE id = $1 AND lease_epoch = $2 AND status IN ('open', 'running')",
+                match_id,
+                epoch as i64,
+                millis(now + ttl),
+            )
+            .execute(&self.pool)
+            .await?;
+            Ok(lease(updated.rows_affected()))
+        })
+        .await
     }
 
     async fn release_lease(&self, match_id: Uuid, epoch: u64) -> StoreResult<Lease> {
-        let updated = sqlx::query!(
-            "UPDATE matches SET lease_expires_at = NULL, lease_holder = NULL
-             WHERE id = $1 AND lease_epoch = $2 AND status IN ('open', 'running')",
-            match_id,
-            epoch as i64,
-        )
-        .execute(&self.pool)
-        .await?;
-        if updated.rows_affected() == 1 {
-            self.changed();
-        }
-        Ok(lease(updated.rows_affected()))
+        self.limited(async {
+            let updated = sqlx::query!(
+                "UPDATE matches SET lease_expires_at = NULL, lease_holder = NULL
+                 WHERE id = $1 AND lease_epoch = $2 AND status IN ('open', 'running')",
+                match_id,
+                epoch as i64,
+            )
+            .execute(&self.pool)
+            .await?;
+            if updated.rows_affected() == 1 {
+                self.changed();
+            }
+            Ok(lease(updated.rows_affected()))
+        })
+        .await
     }
 
     async fn match_ready(
@@ -142,24 +151,27 @@ impl Matches for PostgresStore {
         epoch: u64,
         now: DateTime<Utc>,
     ) -> StoreResult<Lease> {
-        let mut tx = self.pool.begin().await?;
-        let updated = sqlx::query!(
-            "UPDATE matches SET ready_at = coalesce(ready_at, $3)
-             WHERE id = $1 AND lease_epoch = $2 AND status IN ('open', 'running')",
-            match_id,
-            epoch as i64,
-            millis(now),
-        )
-        .execute(&mut *tx)
-        .await?;
-        if updated.rows_affected() == 0 {
-            return Ok(Lease::Lost);
-        }
-        let settled = settle_tickets(&mut tx, match_id, "matched", None, now).await?;
-        tx.commit().await?;
-        self.redis.tickets_changed(settled);
-        self.changed();
-        Ok(Lease::Held)
+        self.limited(async {
+            let mut tx = self.pool.begin().await?;
+            let updated = sqlx::query!(
+                "UPDATE matches SET ready_at = coalesce(ready_at, $3)
+                 WHERE id = $1 AND lease_epoch = $2 AND status IN ('open', 'running')",
+                match_id,
+                epoch as i64,
+                millis(now),
+            )
+            .execute(&mut *tx)
+            .await?;
+            if updated.rows_affected() == 0 {
+                return Ok(Lease::Lost);
+            }
+            let settled = settle_tickets(&mut tx, match_id, "matched", None, now).await?;
+            tx.commit().await?;
+            self.redis.tickets_changed(settled);
+            self.changed();
+            Ok(Lease::Held)
+        })
+        .await
     }
 
     async fn match_started(
@@ -168,27 +180,30 @@ impl Matches for PostgresStore {
         epoch: u64,
         at: DateTime<Utc>,
     ) -> StoreResult<Lease> {
-        let mut tx = self.pool.begin().await?;
-        let updated = sqlx::query!(
-            "UPDATE matches SET status = 'running', started_at = coalesce(started_at, $3)
-             WHERE id = $1 AND lease_epoch = $2 AND status IN ('open', 'running')
-             RETURNING ready_at",
-            match_id,
-            epoch as i64,
-            millis(at),
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(updated) = updated else {
-            return Ok(Lease::Lost);
-        };
-        if updated.ready_at.is_none() {
-            let message = format!("match {match_id} was started before it was ready");
-            return Err(StoreError::Invalid(message));
-        }
-        tx.commit().await?;
-        self.changed();
-        Ok(Lease::Held)
+        self.limited(async {
+            let mut tx = self.pool.begin().await?;
+            let updated = sqlx::query!(
+                "UPDATE matches SET status = 'running', started_at = coalesce(started_at, $3)
+                 WHERE id = $1 AND lease_epoch = $2 AND status IN ('open', 'running')
+                 RETURNING ready_at",
+                match_id,
+                epoch as i64,
+                millis(at),
+            )
+            .fetch_optional(&mut *tx)
+            .await?;
+            let Some(updated) = updated else {
+                return Ok(Lease::Lost);
+            };
+            if updated.ready_at.is_none() {
+                let message = format!("match {match_id} was started before it was ready");
+                return Err(StoreError::Invalid(message));
+            }
+            tx.commit().await?;
+            self.changed();
+            Ok(Lease::Held)
+        })
+        .await
     }
 
     async fn fail_match(
@@ -198,27 +213,30 @@ impl Matches for PostgresStore {
         reason: &str,
         now: DateTime<Utc>,
     ) -> StoreResult<bool> {
-        let mut tx = self.pool.begin().await?;
-        let updated = sqlx::query!(
-            "UPDATE matches SET status = 'failed', reason = $3, ended_at = $4,
-                 lease_expires_at = NULL, lease_holder = NULL
-             WHERE id = $1 AND status IN ('forming', 'open') AND ready_at IS NULL
-             AND ($2::bigint IS NULL OR lease_epoch = $2)",
-            match_id,
-            epoch.map(|epoch| epoch as i64),
-            reason,
-            millis(now),
-        )
-        .execute(&mut *tx)
-        .await?;
-        if updated.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let settled = settle_tickets(&mut tx, match_id, "failed", Some(reason), now).await?;
-        tx.commit().await?;
-        self.redis.tickets_changed(settled);
-        self.changed();
-        Ok(true)
+        self.limited(async {
+            let mut tx = self.pool.begin().await?;
+            let updated = sqlx::query!(
+                "UPDATE matches SET status = 'failed', reason = $3, ended_at = $4,
+                     lease_expires_at = NULL, lease_holder = NULL
+                 WHERE id = $1 AND status IN ('forming', 'open') AND ready_at IS NULL
+                 AND ($2::bigint IS NULL OR lease_epoch = $2)",
+                match_id,
+                epoch.map(|epoch| epoch as i64),
+                reason,
+                millis(now),
+            )
+            .execute(&mut *tx)
+            .await?;
+            if updated.rows_affected() == 0 {
+                return Ok(false);
+            }
+            let settled = settle_tickets(&mut tx, match_id, "failed", Some(reason), now).await?;
+            tx.commit().await?;
+            self.redis.tickets_changed(settled);
+            self.changed();
+            Ok(true)
+        })
+        .await
     }
 
     async fn store_result(

@@ -10,6 +10,7 @@ mod boards;
 mod statistics;
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use super::changes::Redis;
 use super::rows::{TRIES, collided};
+use super::silent;
 use crate::{MatchOutcome, StoreError, StoreOutcome, StoreResult};
 
 /// Hands results to the task that writes them, which ends with the last of these.
@@ -114,7 +116,12 @@ async fn write(
         return results.iter().map(|_| Err(repeated(&error))).collect();
     }
     let mut answers = Vec::with_capacity(results.len());
+    let began = Instant::now();
     for result in results {
+        if began.elapsed() > MAX_APART {
+            answers.push(Err(repeated(&error)));
+            continue;
+        }
         let stored = write_together(pool, redis, board_ids, std::slice::from_ref(result)).await;
         answers.push(stored.and_then(|mut one| {
             one.pop()
@@ -132,7 +139,7 @@ async fn write_together(
 ) -> StoreResult<Vec<StoreResult<StoreOutcome>>> {
     let mut tries = 1;
     let written = loop {
-        match batch::write(pool, board_ids, results).await {
+        match write_once(pool, board_ids, results).await {
             Err(error) if collided(&error) && tries < TRIES => tries += 1,
             written => break written?,
         }
@@ -142,6 +149,26 @@ async fn write_together(
         redis.changed();
     }
     Ok(written.answers)
+}
+
+async fn write_once(
+    pool: &PgPool,
+    board_ids: &mut boards::BoardIds,
+    results: &[NewResult],
+) -> StoreResult<batch::Written> {
+    let mut connection = pool.acquire().await?;
+    let written = tokio::time::timeout(
+        BATCH_TIMEOUT,
+        batch::write(&mut connection, board_ids, results),
+    );
+    match written.await {
+        Ok(written) => written,
+        Err(_) => {
+            // Not for anybody else, and not to wait for: this task is all results' way.
+            drop(connection.detach());
+            Err(silent())
+        }
+    }
 }
 
 /// Whether the database cannot be asked at all, rather than refusing something.
@@ -161,5 +188,10 @@ fn repeated(error: &StoreError) -> StoreError {
 /// Most results in one transaction: enough that the commit no longer counts, and few enough that
 /// locks are held for some ten milliseconds only.
 const MAX_BATCH: usize = 64;
+/// For how long the results of a batch that failed are tried one by one: a single bad one takes no
+/// time, and where all fail, callers need not wait for the last.
+const MAX_APART: Duration = Duration::from_secs(5);
+/// A batch that takes longer has lost its server without a word.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most results that wait in line, about a second's work; more callers wait for a place in it.
 const MAX_WAITING: usize = 1024;

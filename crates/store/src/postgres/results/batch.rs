@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{NewResult, boards, statistics};
@@ -43,11 +43,11 @@ pub(super) struct StoredMatch {
 
 /// Writes results in one transaction: those that can be stored, all or none.
 pub(super) async fn write(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     board_ids: &mut boards::BoardIds,
     results: &[NewResult],
 ) -> StoreResult<Written> {
-    let mut tx = pool.begin().await?;
+    let mut tx = connection.begin().await?;
     let matches = lock_matches(&mut tx, results).await?;
     let mut accepted: Vec<Accepted<'_>> = Vec::new();
     let mut ending = HashSet::new();
