@@ -27,9 +27,9 @@ use crate::{Store, StoreError, StoreResult, username_skeleton};
 /// A store in the file `gameserver.db` of a data directory. It survives restarts and crashes: a
 /// call that answered is on the disk. Presence is in memory, and starts empty.
 ///
-/// A rank is counted along an index whenever it is asked for, in O(n). On one machine with the tens
-/// of thousands of players that it serves, this takes about a millisecond; whoever has more keeps
-/// boards in PostgreSQL and Redis.
+/// A rank is counted along an index whenever it is asked for, in O(n): about a millisecond for each
+/// ten thousand players on a board. One machine without services has no more than that; whoever has
+/// keeps boards in PostgreSQL and Redis.
 #[derive(Debug)]
 pub struct EmbeddedStore {
     /// One connection, because SQLite has one writer at a time: writers queue here, in order,

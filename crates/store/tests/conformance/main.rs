@@ -12,6 +12,7 @@ mod matches;
 mod presence;
 mod services;
 mod statistics;
+mod stores;
 mod tickets;
 mod world;
 
@@ -109,5 +110,5 @@ macro_rules! conformance {
     };
 }
 
-scenarios!(conformance!(embedded, crate::world::embedded));
+scenarios!(conformance!(embedded, crate::stores::embedded));
 scenarios!(conformance!(postgres, crate::services::postgres));

@@ -8,7 +8,7 @@ use gs_test_services::{Postgres, Redis};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::world::SharedStore;
+use crate::stores::SharedStore;
 
 /// What a store needs as long as it is used.
 pub(crate) struct Services {

@@ -1,25 +1,18 @@
 //! Players, tickets and matches for scenarios.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gs_store::{
     ALL_TIME, BoardEntry, BoardKey, BoardPage, BoardRule, BoardStart, CountsOn, CreatePlayer,
-    EmbeddedStore, Enqueue, FormMatch, Lease, MatchOutcome, NewMatch, NewPlayer, NewSession,
-    NewSlot, NewTicket, Outcome, SlotOutcome, Standing, Store, StoreOutcome,
+    Enqueue, FormMatch, Lease, MatchOutcome, NewMatch, NewPlayer, NewSession, NewSlot, NewTicket,
+    Outcome, SlotOutcome, Standing, Store, StoreOutcome,
 };
 use uuid::Uuid;
 
-pub(crate) type SharedStore = Arc<dyn Store>;
+pub(crate) use crate::stores::SharedStore;
 
 pub(crate) const TTL: Duration = Duration::from_millis(1500);
-
-pub(crate) async fn embedded() -> (SharedStore, tempfile::TempDir) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = EmbeddedStore::open(directory.path()).await.unwrap();
-    (Arc::new(store), directory)
-}
 
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap() + TimeDelta::seconds(seconds)

@@ -1,0 +1,58 @@
+//! What a store should answer, by the plainest code that says so.
+
+mod accounts;
+mod matches;
+mod results;
+mod tickets;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use gs_store::{Ban, Match, MatchOutcome, Player, SecretHash, Ticket};
+use uuid::Uuid;
+
+#[derive(Default)]
+pub(crate) struct Reference {
+    pub(crate) accounts: BTreeMap<Uuid, Account>,
+    pub(crate) tokens: BTreeMap<SecretHash, Token>,
+    pub(crate) bans: BTreeMap<Uuid, Ban>,
+    /// A reason of [`ANY`] stands for one that the store words.
+    pub(crate) tickets: BTreeMap<Uuid, Ticket>,
+    pub(crate) matches: BTreeMap<Uuid, Lived>,
+    /// Results that count, in the order in which they were stored.
+    pub(crate) results: Vec<Counted>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Account {
+    /// With the name that the player has now.
+    pub(crate) player: Player,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) erased: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Token {
+    pub(crate) family: Uuid,
+    pub(crate) player_id: Uuid,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) replaced_at: Option<DateTime<Utc>>,
+}
+
+pub(crate) struct Lived {
+    /// Without the players' names.
+    pub(crate) details: Match,
+    pub(crate) holder: Option<String>,
+    pub(crate) held_until: Option<DateTime<Utc>>,
+}
+
+pub(crate) struct Counted {
+    pub(crate) game: String,
+    pub(crate) mode: String,
+    /// In the order of slots.
+    pub(crate) players: Vec<Uuid>,
+    pub(crate) outcome: MatchOutcome,
+}
+
+/// A text that is the store's own business.
+pub(crate) const ANY: &str = "*";
