@@ -1,5 +1,6 @@
 //! `/docs`: the OpenAPI document as a page. Everything it needs is in the binary.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
@@ -23,14 +24,24 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 async fn page() -> Response {
-    answer("text/html; charset=utf-8", PAGE.as_bytes())
+    answer("text/html; charset=utf-8", Cow::Borrowed(PAGE.as_bytes()))
 }
 
 async fn file(Segments(name): Segments<String>) -> Result<Response, Problem> {
     let gone = || Problem::not_found("there is nothing at this path");
     match name.as_str() {
-        "start.js" => return Ok(answer("text/javascript; charset=utf-8", START.as_bytes())),
-        "style.css" => return Ok(answer("text/css; charset=utf-8", STYLE.as_bytes())),
+        "start.js" => {
+            return Ok(answer(
+                "text/javascript; charset=utf-8",
+                Cow::Borrowed(START.as_bytes()),
+            ));
+        }
+        "style.css" => {
+            return Ok(answer(
+                "text/css; charset=utf-8",
+                Cow::Borrowed(STYLE.as_bytes()),
+            ));
+        }
         "swagger-ui.css" | "swagger-ui-bundle.js" | "favicon-32x32.png" => {}
         _ => return Err(gone()),
     }
@@ -38,17 +49,17 @@ async fn file(Segments(name): Segments<String>) -> Result<Response, Problem> {
         .ok()
         .flatten();
     let found = found.ok_or_else(gone)?;
-    Ok(answer(&found.content_type, &found.bytes))
+    Ok(answer(&found.content_type, found.bytes))
 }
 
-fn answer(content_type: &str, bytes: &[u8]) -> Response {
+fn answer(content_type: &str, bytes: Cow<'static, [u8]>) -> Response {
     let headers = [
         (CONTENT_TYPE, content_type),
         (CACHE_CONTROL, "public, max-age=3600"),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, bytes.to_vec()).into_response()
+    (headers, bytes).into_response()
 }
 
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("")));

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::Shared;
 use crate::body::{Params, Segments, parse_id};
+use crate::cursor;
 use crate::openapi::tag;
 use crate::problem::{FieldError, NotFound, Problem};
 use crate::timestamp::Timestamp;
@@ -56,16 +57,16 @@ pub(crate) async fn of_player(
         let message = format!("has to be 1 to {MAX_PAGE}");
         return Err(Problem::invalid(vec![FieldError::new("limit", message)]));
     }
-    let before = params.cursor.as_deref().map(Uuid::parse_str).transpose();
-    let before = before.map_err(|_| {
-        Problem::invalid(vec![FieldError::new("cursor", "has to be a `next_cursor`")])
-    })?;
+    let list = ["matches", &player_id.to_string()];
+    let before = params.cursor.map(|cursor| cursor::read(&list, &cursor));
+    let before = before.transpose()?.map(Uuid::from_bytes);
     if shared.store().player(player_id).await?.is_none() {
         return Err(Problem::not_found("there is no such player"));
     }
     let page = shared.store().matches_of(player_id, before, limit).await?;
     let full = page.len() == limit as usize;
-    let next_cursor = page.last().filter(|_| full).map(|m| m.id);
+    let last = page.last().filter(|_| full);
+    let next_cursor = last.map(|last| cursor::write(&list, last.id.as_bytes()));
     let matches = page.into_iter().map(MatchDocument::of).collect();
     Ok(Json(MatchPage {
         matches,
@@ -88,7 +89,7 @@ pub(crate) struct PageParams {
 pub(crate) struct MatchPage {
     matches: Vec<MatchDocument>,
     /// The next page's `cursor`; null where this is the last.
-    next_cursor: Option<Uuid>,
+    next_cursor: Option<String>,
 }
 
 /// A match and how it ended.

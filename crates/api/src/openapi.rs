@@ -1,8 +1,11 @@
 //! The OpenAPI document. It is made of the same list as the routes, so the two cannot differ.
 
-use axum::Json;
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -47,8 +50,19 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
 
 /// `GET /openapi.json`.
 pub(crate) async fn document() -> impl IntoResponse {
-    Json(routes().into_openapi())
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "public, max-age=3600"),
+    ];
+    (headers, DOCUMENT.clone())
 }
+
+/// Written once: it takes longer than a request should.
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let document = routes().into_openapi();
+    let text = serde_json::to_vec(&document).expect("the document has only texts as keys");
+    Bytes::from(text)
+});
 
 /// The groups that calls are listed in.
 pub(crate) mod tag {

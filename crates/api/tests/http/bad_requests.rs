@@ -75,6 +75,22 @@ async fn what_is_no_json_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let world = World::new().await;
+    let never = futures_util::stream::pending::<Result<&[u8], std::io::Error>>();
+    let answer = post_raw(
+        &world,
+        "/auth/guest",
+        "application/json",
+        Body::from_stream(never),
+    );
+    let answer = tokio::time::timeout(crate::world::DEADLINE, answer).await;
+    let answer = answer.expect("the request hangs");
+    assert_eq!(answer.headers["retry-after"], "2");
+    answer.expect(StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
 async fn a_body_beyond_64_kib_is_refused() {
     let world = World::new().await;
     let long = json!({"username": "a".repeat(64 * 1024)}).to_string();

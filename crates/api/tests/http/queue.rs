@@ -393,8 +393,18 @@ async fn a_finished_match_is_in_the_history() {
         .get(&format!("{path}?limit=1"), None)
         .await
         .expect(StatusCode::OK);
-    assert_eq!(first["next_cursor"], id.to_string());
-    let path = format!("{path}?cursor={id}");
+    let cursor = text(&first["next_cursor"]);
+    for altered in [
+        &cursor[1..],
+        "",
+        "x",
+        &id.to_string(),
+        &cursor.to_lowercase(),
+    ] {
+        let refused = world.get(&format!("{path}?cursor={altered}"), None).await;
+        assert_eq!(refused.refused_field(), "cursor", "{altered}");
+    }
+    let path = format!("{path}?cursor={cursor}");
     let rest = world.get(&path, None).await.expect(StatusCode::OK);
     assert_eq!(rest["matches"], json!([]));
 
