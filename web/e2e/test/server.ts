@@ -105,7 +105,7 @@ export class Server {
     const { database, redis } = stores();
     const key = { api_key: "devkey", api_secret: "secretsecretsecretsecretsecretsecret" };
     const config = write(dataDir, {
-      server: { http_port: port },
+      server: { host: "127.0.0.1", http_port: port },
       authority: { http_port: authority },
       livekit: { host: `ws://127.0.0.1:${livekit}`, ...key },
       database,
