@@ -196,6 +196,8 @@ impl Matches for PostgresStore {
                 return Ok(Lease::Lost);
             };
             if updated.ready_at.is_none() {
+                // At once: a claim passes over locked rows.
+                tx.rollback().await?;
                 let message = format!("match {match_id} was started before it was ready");
                 return Err(StoreError::Invalid(message));
             }
@@ -350,6 +352,8 @@ impl PostgresStore {
         let found: Vec<(Uuid, Uuid)> = queued.iter().map(|t| (t.id, t.player_id)).collect();
         // A ticket that is named twice is found once.
         if found != wanted {
+            // At once: what passes over locked rows must not miss those tickets after the answer.
+            tx.rollback().await?;
             return Ok(FormMatch::TicketsGone);
         }
         let placing = sqlx::query_as!(
