@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use gs_api::{Environment as _, GameInfo};
 use gs_store::{
-    FormMatch, MatchOutcome, NewMatch, NewSlot, Outcome, SlotOutcome, Store, StoreOutcome,
-    counts_on,
+    Ban, FormMatch, MatchOutcome, NewMatch, NewSlot, Outcome, SlotOutcome, Store, StoreOutcome,
+    counts_on, erased_name,
 };
 use rand_core::{Rng as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
@@ -87,7 +87,10 @@ impl Driver {
             77..=84 => self.read_board().await,
             85..=89 => self.read_statistics().await,
             90..=93 => self.read_history().await,
-            _ => self.status().await,
+            94..=95 => self.export().await,
+            96 => self.delete().await,
+            97..=98 => self.ban().await,
+            _ => self.lift_ban().await,
         }
     }
 
@@ -827,6 +830,112 @@ impl Driver {
             })
             .collect();
         assert_eq!(read, expected);
+    }
+
+    async fn export(&mut self) {
+        let Some((token, session, player)) = self.access_token() else {
+            return;
+        };
+        let (status, json) = self
+            .call("GET", "/account/export", Some(&token), None)
+            .await;
+        let Some(player) = player else {
+            return self.refused(status, session);
+        };
+        assert_eq!(status, StatusCode::OK, "{json}");
+        let player = &self.reference.players[player];
+        let whole = json.to_string();
+        assert!(whole.contains(&player.id.to_string()), "{json}");
+        assert!(whole.contains(&player.username), "{json}");
+        if let Some(email) = &player.email {
+            assert!(whole.contains(email), "{json}");
+        }
+        let played = self
+            .reference
+            .matches
+            .iter()
+            .filter(|m| m.players.contains(&player.id));
+        for one in played {
+            assert!(
+                whole.contains(&one.id.to_string()),
+                "{} is not in {json}",
+                one.id
+            );
+        }
+        for secret in ["password_hash", "argon2", "refresh_token"] {
+            assert!(!whole.contains(secret), "{json}");
+        }
+    }
+
+    async fn delete(&mut self) {
+        let Some((token, session, player)) = self.access_token() else {
+            return;
+        };
+        let right = player.and_then(|p| self.reference.players[p].password.clone());
+        let password = match &right {
+            Some(right) if self.percent(70) => right.clone(),
+            _ => self.password(),
+        };
+        let guest = player.is_some_and(|p| self.reference.players[p].guest);
+        let body = if guest {
+            json!({})
+        } else {
+            json!({"password": password})
+        };
+        let (status, json) = self
+            .call("DELETE", "/account", Some(&token), Some(body))
+            .await;
+        let Some(player) = player else {
+            return self.refused(status, session);
+        };
+        if right.is_some() && right != Some(password) {
+            return assert_eq!(status, StatusCode::FORBIDDEN, "{json}");
+        }
+        assert_eq!(status, StatusCode::NO_CONTENT, "{json}");
+        self.reference.end_sessions(player);
+        let erased = &mut self.reference.players[player];
+        (erased.username, erased.erased) = (erased_name(erased.id), true);
+        (erased.email, erased.password, erased.guest) = (None, None, false);
+        // Its tickets are gone, and so are those who could ask for them.
+        self.reference.cancel_queued(player);
+    }
+
+    async fn ban(&mut self) {
+        if self.reference.players.is_empty() {
+            return;
+        }
+        let player = self.below(self.reference.players.len() as u64) as usize;
+        let now = self.now();
+        let minutes = self.below(600) as i64;
+        let until = self
+            .percent(70)
+            .then(|| now + TimeDelta::minutes(minutes + 1));
+        let ban = Ban {
+            player_id: self.reference.players[player].id,
+            reason: "spoiled the game for others".to_owned(),
+            banned_at: now,
+            until,
+        };
+        self.last = format!("{ban:?}");
+        assert!(self.server.store.ban(ban).await.unwrap());
+        self.reference.players[player].ban = Some(until);
+        self.reference.end_sessions(player);
+        self.reference.cancel_queued(player);
+    }
+
+    async fn lift_ban(&mut self) {
+        if self.reference.players.is_empty() {
+            return;
+        }
+        let (player, now) = (
+            self.below(self.reference.players.len() as u64) as usize,
+            self.now(),
+        );
+        let id = self.reference.players[player].id;
+        self.last = format!("lift the ban of {id}");
+        let lifted = self.server.store.lift_ban(id, now).await.unwrap();
+        assert_eq!(lifted, self.reference.is_banned(player, now));
+        self.reference.players[player].ban = None;
     }
 
     fn game(&mut self) -> Arc<GameInfo> {

@@ -133,12 +133,20 @@ impl Reference {
         let session = &self.sessions[session];
         let issued = session.access[access].1;
         let expired = (issued + ACCESS).timestamp() <= now.timestamp();
-        (!expired).then_some(session.player)
+        (!session.ended && !expired).then_some(session.player)
     }
 
     pub(crate) fn end_sessions(&mut self, player: usize) {
         let sessions = self.sessions.iter_mut().filter(|s| s.player == player);
         sessions.for_each(|session| session.ended = true);
+    }
+
+    pub(crate) fn cancel_queued(&mut self, player: usize) {
+        for ticket in &mut self.tickets {
+            if ticket.player == player && ticket.state == TicketState::Queued {
+                ticket.state = TicketState::Cancelled;
+            }
+        }
     }
 
     pub(crate) fn rating(&self, game: &str, mode: &str, player: Uuid) -> Rating {
