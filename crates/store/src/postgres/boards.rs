@@ -91,15 +91,18 @@ impl Boards for PostgresStore {
 
 impl PostgresStore {
     /// The first page, whose ranks follow from its order.
+    ///
+    /// The inner limit is a constant, the longest page and one more: PostgreSQL would plan for a
+    /// tenth of the board where it is a parameter.
     async fn top(&self, board: &BoardKey, limit: u32) -> StoreResult<BoardPage> {
         let rows = sqlx::query_as!(
             EntryRow,
             r#"SELECT top.player_id, username, score, reached_at FROM (
                  SELECT player_id, score, reached_at FROM board_entries WHERE board_id =
                      (SELECT id FROM boards WHERE game_id = $1 AND board = $2 AND season = $3)
-                 ORDER BY score DESC, reached_at, player_id LIMIT $4) AS top
+                 ORDER BY score DESC, reached_at, player_id LIMIT 101) AS top
              JOIN players ON players.id = top.player_id
-             ORDER BY score DESC, reached_at, top.player_id"#,
+             ORDER BY score DESC, reached_at, top.player_id LIMIT $4"#,
             board.game,
             board.board,
             board.season,
@@ -190,10 +193,10 @@ impl PostgresStore {
         Ok(row.map(BoardEntry::from))
     }
 
-    /// What comes before and after a place in a board's order, the nearest first.
+    /// What comes before and after a place in a board's order, the nearest first, at most 101 each.
     ///
     /// Equal and unequal scores are asked for apart, so that each is one stretch of the index,
-    /// however many share a score.
+    /// however many share a score. As for the inner limits, see [`PostgresStore::top`].
     async fn neighbours(
         &self,
         board: &BoardKey,
@@ -204,24 +207,30 @@ impl PostgresStore {
         let rows = sqlx::query!(
             r#"WITH board AS (
                  SELECT id FROM boards WHERE game_id = $1 AND board = $2 AND season = $3),
-             found AS (
-                 (SELECT TRUE AS above, player_id, score, reached_at FROM board_entries
+             above AS (
+                 (SELECT player_id, score, reached_at FROM board_entries
                   WHERE board_id = (SELECT id FROM board) AND score = $4
                   AND (reached_at, player_id) < ($5, $6)
-                  ORDER BY reached_at DESC, player_id DESC LIMIT $7)
+                  ORDER BY reached_at DESC, player_id DESC LIMIT 101)
                  UNION ALL
-                 (SELECT TRUE, player_id, score, reached_at FROM board_entries
+                 (SELECT player_id, score, reached_at FROM board_entries
                   WHERE board_id = (SELECT id FROM board) AND score > $4
-                  ORDER BY score, reached_at DESC, player_id DESC LIMIT $7)
-                 UNION ALL
-                 (SELECT FALSE, player_id, score, reached_at FROM board_entries
+                  ORDER BY score, reached_at DESC, player_id DESC LIMIT 101)
+                 ORDER BY score, reached_at DESC, player_id DESC LIMIT $7),
+             below AS (
+                 (SELECT player_id, score, reached_at FROM board_entries
                   WHERE board_id = (SELECT id FROM board) AND score = $4
                   AND (reached_at, player_id) > ($5, $6)
-                  ORDER BY reached_at, player_id LIMIT $8)
+                  ORDER BY reached_at, player_id LIMIT 101)
                  UNION ALL
-                 (SELECT FALSE, player_id, score, reached_at FROM board_entries
+                 (SELECT player_id, score, reached_at FROM board_entries
                   WHERE board_id = (SELECT id FROM board) AND score < $4
-                  ORDER BY score DESC, reached_at, player_id LIMIT $8))
+                  ORDER BY score DESC, reached_at, player_id LIMIT 101)
+                 ORDER BY score DESC, reached_at, player_id LIMIT $8),
+             found AS (
+                 SELECT TRUE AS above, player_id, score, reached_at FROM above
+                 UNION ALL
+                 SELECT FALSE, player_id, score, reached_at FROM below)
              SELECT above AS "above!", player_id AS "player_id!", username, score AS "score!",
                  reached_at AS "reached_at!"
              FROM found JOIN players ON players.id = player_id

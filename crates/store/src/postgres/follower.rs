@@ -75,12 +75,11 @@ async fn follow(store: &PostgresStore) -> Result<std::convert::Infallible, Stop>
             queues::restore(store, &mut follower.connection).await?;
             follower.queues_restored = Instant::now();
         }
-        if busy {
-            continue;
-        }
-        tokio::select! {
-            Ok(()) = changes.changed() => {}
-            () = tokio::time::sleep(POLL) => {}
+        if !busy {
+            tokio::select! {
+                Ok(()) = changes.changed() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
         }
         follower.check(&mut lock).await?;
     }
@@ -211,42 +210,31 @@ impl<'a> Follower<'a> {
         mut request: Option<(Uuid, &mut PgConnection)>,
     ) -> Result<(), Stop> {
         let (set, building) = (key(board), format!("{}:building", key(board)));
-        self.run(&BUILD, &[&building], &["clear".to_owned()])
-            .await?;
+        self.run(&CLEAR, &[&building], &[]).await?;
         let mut snapshot = self.store.pool.begin().await?;
         sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             .execute(&mut *snapshot)
             .await?;
-        let (mut after, mut pending) = (Uuid::nil(), 0);
+        let mut pending = 0;
         let mut others_served = Instant::now();
-        loop {
-            let rows = sqlx::query!(
-                "SELECT player_id, score FROM board_entries
-                 WHERE board_id = $1 AND player_id > $2 ORDER BY player_id LIMIT $3",
-                id,
-                after,
-                REBUILD_PAGE,
-            )
-            .fetch_all(&mut *snapshot)
-            .await?;
-            let pairs: Vec<(Uuid, i64)> =
-                rows.into_iter().map(|r| (r.player_id, r.score)).collect();
-            for pairs in pairs.chunks(MAX_PAIRS) {
-                self.run(&BUILD, &[&building], &arguments(pairs)).await?;
-            }
-            pending += pairs.len() as i64;
-            let last = pairs.len() < REBUILD_PAGE as usize;
+        let mut page = read_page(&mut snapshot, id, Uuid::nil()).await?;
+        while let Some(&(after, _)) = page.last() {
+            let (arguments, built_set) = (arguments(&page), [building.as_str()]);
+            // Redis takes one page while PostgreSQL reads the next.
+            let (next, built) = tokio::join!(
+                read_page(&mut snapshot, id, after),
+                self.run(&ENTER, &built_set, &arguments),
+            );
+            built?;
+            pending += page.len() as i64;
+            page = next?;
             if let Some((request, lock)) = request.as_mut()
-                && (last || others_served.elapsed() > OTHERS_SERVED)
+                && (page.is_empty() || others_served.elapsed() > OTHERS_SERVED)
             {
                 progress(lock, *request, pending).await?;
                 pending = 0;
                 self.take_changes(lock, &[id]).await?;
                 others_served = Instant::now();
-            }
-            match pairs.last() {
-                Some(&(player_id, _)) if !last => after = player_id,
-                _ => break,
             }
         }
         snapshot.commit().await?;
@@ -295,9 +283,7 @@ impl<'a> Follower<'a> {
                 continue;
             }
             let pairs: Vec<(Uuid, i64)> = entries.into_iter().collect();
-            for pairs in pairs.chunks(MAX_PAIRS) {
-                self.run(&ENTER, &[&set], &arguments(pairs)).await?;
-            }
+            self.run(&ENTER, &[&set], &arguments(&pairs)).await?;
         }
         sqlx::query!("DELETE FROM board_changes WHERE id = ANY($1)", &ids)
             .execute(&mut *lock)
@@ -358,6 +344,23 @@ async fn progress(lock: &mut PgConnection, request: Uuid, entries: i64) -> Resul
     Ok(())
 }
 
+/// The entries of a board after this player, in the order of players.
+async fn read_page(
+    snapshot: &mut PgConnection,
+    board_id: i32,
+    after: Uuid,
+) -> Result<Vec<(Uuid, i64)>, Stop> {
+    let rows = sqlx::query!(
+        "SELECT player_id, score FROM board_entries
+         WHERE board_id = $1 AND player_id > $2 ORDER BY player_id LIMIT 2000",
+        board_id,
+        after,
+    )
+    .fetch_all(snapshot)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.player_id, r.score)).collect())
+}
+
 /// The word by which a run of Redis is told from the one before.
 async fn run_id(connection: &mut ConnectionManager) -> Result<String, Stop> {
     let mut info = redis::cmd("INFO");
@@ -372,21 +375,23 @@ fn arguments(pairs: &[(Uuid, i64)]) -> Vec<String> {
     pairs.iter().flat_map(pair).collect()
 }
 
-/// Enters scores: KEYS fence, set; ARGV fence, then pairs of score and player.
+/// Enters scores: KEYS fence, set; ARGV fence, then pairs of score and player. Lua passes on some
+/// thousands of arguments at once, no more.
 static ENTER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-         redis.call('ZADD', KEYS[2], unpack(ARGV, 2))
+         for first = 2, #ARGV, 1000 do
+             redis.call('ZADD', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+         end
          return 1",
     )
 });
 
-/// The same for a set that is being built; with the word `clear`, empties it.
-static BUILD: LazyLock<Script> = LazyLock::new(|| {
+/// Empties a set: KEYS fence, set.
+static CLEAR: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-         if ARGV[2] == 'clear' then redis.call('UNLINK', KEYS[2]); return 1 end
-         redis.call('ZADD', KEYS[2], unpack(ARGV, 2))
+         redis.call('UNLINK', KEYS[2])
          return 1",
     )
 });
@@ -414,9 +419,6 @@ const POLL: Duration = Duration::from_secs(1);
 const QUEUES_RESTORED: Duration = Duration::from_secs(30);
 /// How long other boards' changes wait for a rebuild.
 const OTHERS_SERVED: Duration = Duration::from_millis(500);
-/// Most changes taken over in one go.
+/// Most changes taken over in one go, and as many entries are read at once in a rebuild: Redis does
+/// nothing else while it takes them, some two milliseconds.
 const MAX_CHANGES: i64 = 2_000;
-/// Entries read at once in a rebuild.
-const REBUILD_PAGE: i64 = 5_000;
-/// Most entries in one command: Redis does nothing else meanwhile, some half a millisecond.
-const MAX_PAIRS: usize = 500;

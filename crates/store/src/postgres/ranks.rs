@@ -101,7 +101,7 @@ impl PostgresStore {
             ))));
         };
         let rows = sqlx::query_scalar!(
-            r#"WITH entries AS (
+            r#"WITH entries AS NOT MATERIALIZED (
                  SELECT score FROM board_entries WHERE board_id =
                      (SELECT id FROM boards WHERE game_id = $1 AND board = $2 AND season = $3))
              SELECT COUNT(*) AS "count!" FROM entries
