@@ -10,12 +10,13 @@ use gs_store::{
     USERNAME_LENGTH, username_key,
 };
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Shared;
 use crate::body::Body;
-use crate::caller::{Caller, Origin};
+use crate::caller::{Caller, Origin, standing_ban};
 use crate::environment::{new_id, random};
 use crate::openapi::tag;
 use crate::problem::{Conflict, FieldError, Forbidden, Problem, TooManyRequests, Unauthorized};
@@ -46,15 +47,20 @@ pub(crate) async fn register(
     refuse(errors)?;
     let guest = match caller {
         None => None,
-        Some(caller) => shared
-            .store()
-            .player(caller.player_id)
-            .await?
-            .filter(|p| p.guest),
+        Some(caller) => shared.store().player(caller.player_id).await?,
     };
+    if guest.as_ref().is_some_and(|player| !player.guest) {
+        let detail = "the access token is a registered player's: leave it out to register another";
+        return Err(Problem::conflict("registered", detail));
+    }
     let password_hash = shared
         .passwords
-        .hash(body.password, shared.environment())
+        .hash_new(
+            "password",
+            body.password,
+            &body.username,
+            shared.environment(),
+        )
         .await?;
     let player = match guest {
         Some(guest) => {
@@ -89,6 +95,7 @@ pub(crate) async fn register(
     responses(
         (status = OK, description = "Signed in", body = SignedIn),
         (status = UNAUTHORIZED, response = Unauthorized),
+        (status = FORBIDDEN, response = Forbidden),
         (status = TOO_MANY_REQUESTS, response = TooManyRequests),
     ))]
 pub(crate) async fn login(
@@ -98,7 +105,7 @@ pub(crate) async fn login(
 ) -> Result<Response, Problem> {
     shared.limiter.address(origin.0, shared.now())?;
     if let Some(key) = username_key(&body.username) {
-        shared.limiter.account(key, shared.now())?;
+        shared.limiter.account(key, origin.0, shared.now())?;
     }
     let credentials = shared
         .store()
@@ -106,18 +113,22 @@ pub(crate) async fn login(
         .await?;
     let player_id = credentials.as_ref().map(|c| c.player_id);
     let password_hash = credentials.map(|c| c.password_hash);
-    let right = check_password("password", &body.password).is_none();
     let verified = shared
         .passwords
         .verify(body.password, password_hash)
         .await?;
-    let player = match player_id.filter(|_| verified && right) {
+    let player = match player_id.filter(|_| verified) {
         None => None,
         Some(id) => shared.store().player(id).await?,
     };
     let Some(player) = player else {
+        tracing::info!(origin = %origin.0, known = player_id.is_some(), "a sign-in failed");
         return Err(Problem::unauthorized("the name or the password is wrong"));
     };
+    if let Some(ban) = standing_ban(&shared, player.id).await? {
+        tracing::info!(player.id = %player.id, "a banned player is refused");
+        return Err(Problem::banned(&ban));
+    }
     signed_in(&shared, StatusCode::OK, &player).await
 }
 
@@ -192,6 +203,9 @@ pub(crate) async fn refresh(
     let Some(player) = shared.store().player(caller.player_id).await? else {
         return Err(Problem::unauthorized("this player is gone"));
     };
+    if let Some(ban) = standing_ban(&shared, player.id).await? {
+        return Err(Problem::banned(&ban));
+    }
     answer(&shared, StatusCode::OK, &player, caller.session, successor)
 }
 
@@ -229,23 +243,15 @@ pub(crate) async fn change_password(
     let Some(player) = shared.store().player(caller.player_id).await? else {
         return Err(Problem::unauthorized("this player is gone"));
     };
-    if let Some(key) = username_key(&player.username) {
-        shared.limiter.account(key, shared.now())?;
-    }
-    let credentials = shared.store().credentials(player.id).await?;
-    let password_hash = credentials.map(|c| c.password_hash);
-    if !shared
-        .passwords
-        .verify(body.current_password, password_hash)
-        .await?
-    {
-        return Err(Problem::forbidden(
-            "the current password is wrong, or this is a guest",
-        ));
-    }
+    verify_own_password(&shared, origin, &player, body.current_password).await?;
     let password_hash = shared
         .passwords
-        .hash(body.new_password, shared.environment())
+        .hash_new(
+            "new_password",
+            body.new_password,
+            &player.username,
+            shared.environment(),
+        )
         .await?;
     if !shared
         .store()
@@ -328,6 +334,27 @@ async fn create_player(
     }
 }
 
+/// Checks a player's own password, as often as an account may be tried.
+pub(crate) async fn verify_own_password(
+    shared: &Shared,
+    origin: Origin,
+    player: &Player,
+    password: String,
+) -> Result<(), Problem> {
+    if let Some(key) = username_key(&player.username) {
+        shared.limiter.account(key, origin.0, shared.now())?;
+    }
+    let credentials = shared.store().credentials(player.id).await?;
+    let password_hash = credentials.map(|c| c.password_hash);
+    if shared.passwords.verify(password, password_hash).await? {
+        return Ok(());
+    }
+    tracing::info!(player.id = %player.id, "a player's own password was wrong");
+    Err(Problem::forbidden(
+        "the current password is wrong, or this is a guest",
+    ))
+}
+
 /// Starts a session and answers with its tokens.
 async fn signed_in(
     shared: &Shared,
@@ -373,17 +400,26 @@ fn refuse(errors: impl IntoIterator<Item = Option<FieldError>>) -> Result<(), Pr
 
 fn check_username(username: &str) -> Option<FieldError> {
     let (least, most) = (USERNAME_LENGTH.start(), USERNAME_LENGTH.end());
-    let message = format!("has to be {least} to {most} of the characters A-Z, a-z, 0-9, _ and -");
-    username_key(username)
-        .is_none()
-        .then(|| FieldError::new("username", message))
+    let Some(key) = username_key(username) else {
+        let message =
+            format!("has to be {least} to {most} of the characters A-Z, a-z, 0-9, _ and -");
+        return Some(FieldError::new("username", message));
+    };
+    let reserved = RESERVED_NAMES.contains(&key.as_str())
+        || RESERVED_BEGINNINGS.iter().any(|b| key.starts_with(b));
+    reserved.then(|| FieldError::new("username", "is reserved: choose another"))
 }
 
 fn check_password(field: &str, password: &str) -> Option<FieldError> {
-    let count = password.chars().count();
+    let count = password.nfkc().count();
     let fits = (MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&count);
-    let message = format!("has to have {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters");
-    (!fits).then(|| FieldError::new(field, message))
+    if !fits {
+        let message =
+            format!("has to have {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters");
+        return Some(FieldError::new(field, message));
+    }
+    let control = password.chars().any(char::is_control);
+    control.then(|| FieldError::new(field, "has a control character"))
 }
 
 fn check_email(email: &str) -> Option<FieldError> {
@@ -403,6 +439,23 @@ fn email_taken() -> Problem {
     Problem::conflict("email-taken", "somebody has this address")
 }
 
+/// Names that pass for the server's own people.
+const RESERVED_NAMES: [&str; 12] = [
+    "admin",
+    "administrator",
+    "authority",
+    "gameserver",
+    "moderator",
+    "official",
+    "operator",
+    "root",
+    "server",
+    "staff",
+    "support",
+    "system",
+];
+/// What begins the names that the server itself gives.
+const RESERVED_BEGINNINGS: [&str; 2] = ["guest-", "deleted-"];
 /// NIST SP 800-63B's least for a password that stands alone.
 const MIN_PASSWORD_CHARS: usize = 8;
 /// Room for any passphrase; more would only cost hashing time.

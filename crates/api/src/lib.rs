@@ -5,6 +5,8 @@
 //! [`Api::router`] and runs [`Api::run_background`] beside it. Every error is a problem document
 //! (RFC 9457), and an unknown path is one too.
 
+mod account;
+mod admin;
 mod auth;
 mod boards;
 mod body;
@@ -42,16 +44,19 @@ use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware;
 use axum::routing::get;
 use gs_store::{Store, StoreError};
+use ipnet::IpNet;
 use livekit_rooms::{RoomTokens, Rooms, Webhooks};
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+pub use admin::Secret;
 pub use catalog::{GameCatalog, GameInfo, GameMode};
 pub use environment::{Environment, SystemEnvironment};
 pub use limits::{Limits, Rate};
 pub use passwords::PasswordError;
+pub use tokens::rotate_signing_key;
 
 use health::Probes;
 use limits::Limiter;
@@ -140,6 +145,7 @@ impl Api {
         let mut tasks = JoinSet::new();
         tasks.spawn(placement::run(self.shared.clone()));
         tasks.spawn(presence::run(self.shared.clone()));
+        tasks.spawn(tokens::keep_fresh(self.shared.clone()));
         tasks.spawn({
             let shared = self.shared.clone();
             async move { shared.store().maintain().await }
@@ -184,6 +190,10 @@ pub struct Settings {
     pub ticket_silence: Duration,
     /// Which pages of other origins may call, in browsers.
     pub cors_origins: CorsOrigins,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The key of `/admin`, at least 32 characters; there is no `/admin` where absent.
+    pub admin_key: Option<Secret>,
     /// Verifies LiveKit's webhooks; none are taken where absent.
     pub webhooks: Option<Webhooks>,
 }
@@ -206,6 +216,8 @@ impl Default for Settings {
             authority_deadline: Duration::from_secs(15),
             ticket_silence: Duration::from_secs(60),
             cors_origins: CorsOrigins::Any,
+            trusted_proxies: Vec::new(),
+            admin_key: None,
             webhooks: None,
         }
     }

@@ -16,7 +16,9 @@ use crate::problem::Problem;
 pub struct Limits {
     /// Calls that sign somebody in, from one address (an IPv6 /64 network).
     pub address: Rate,
-    /// Passwords tried for one account, wherever from.
+    /// Passwords tried for one account from one address. From all addresses together, ten times as
+    /// many: a guesser gets nowhere with them, and needs many addresses to keep an account's owner
+    /// out.
     pub account: Rate,
     /// Tickets asked for by one player.
     pub queue: Rate,
@@ -54,7 +56,8 @@ pub struct Rate {
 
 pub(crate) struct Limiter {
     addresses: Buckets<IpAddr>,
-    accounts: Buckets<String>,
+    accounts: Buckets<(String, IpAddr)>,
+    accounts_anywhere: Buckets<String>,
     queues: Buckets<Uuid>,
 }
 
@@ -63,6 +66,10 @@ impl Limiter {
         Self {
             addresses: Buckets::new(limits.address),
             accounts: Buckets::new(limits.account),
+            accounts_anywhere: Buckets::new(Rate {
+                burst: limits.account.burst.saturating_mul(ANYWHERE),
+                interval: (limits.account.interval / ANYWHERE).max(Duration::from_millis(1)),
+            }),
             queues: Buckets::new(limits.queue),
         }
     }
@@ -73,8 +80,14 @@ impl Limiter {
     }
 
     /// Counts a password tried for an account.
-    pub(crate) fn account(&self, name_key: String, now: DateTime<Utc>) -> Result<(), Problem> {
-        self.accounts.take(name_key, now)
+    pub(crate) fn account(
+        &self,
+        name_key: String,
+        address: IpAddr,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        self.accounts.take((name_key.clone(), address), now)?;
+        self.accounts_anywhere.take(name_key, now)
     }
 
     /// Counts a ticket that a player asks for.
@@ -119,6 +132,8 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 }
 
+/// How many addresses one account may be tried from at their full rate.
+const ANYWHERE: u32 = 10;
 /// Most keys that are told apart, some 10 MB; the rest share a bucket until others are full again.
 const MAX_BUCKETS: usize = 100_000;
 

@@ -139,7 +139,7 @@ pub(crate) struct MatchPlayer {
 }
 
 impl MatchDocument {
-    fn of(found: Match) -> Self {
+    pub(crate) fn of(found: Match) -> Self {
         // The authority wrote it as JSON.
         let details: Option<Value> = found
             .details

@@ -19,7 +19,8 @@ use crate::problem::{
     TooManyRequests, Unauthorized, Unavailable, UnsupportedMediaType,
 };
 use crate::{
-    Shared, auth, boards, games, health, matches, queue, room_token, statistics, webhooks,
+    Shared, account, admin, auth, boards, games, health, matches, queue, room_token, statistics,
+    webhooks,
 };
 
 /// Every call of the contract.
@@ -31,6 +32,8 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::change_password))
+        .routes(routes!(account::export))
+        .routes(routes!(account::erase))
         .routes(routes!(room_token::room_token))
         .routes(routes!(queue::enqueue))
         .routes(routes!(queue::cancel))
@@ -42,6 +45,8 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(boards::page))
         .routes(routes!(statistics::of_player))
         .routes(routes!(webhooks::livekit).layer(DefaultBodyLimit::max(webhooks::MAX_BODY_BYTES)))
+        .routes(routes!(admin::ban, admin::lift_ban))
+        .routes(routes!(admin::bans))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready));
     add_common_answers(routes.get_openapi_mut());
@@ -120,6 +125,13 @@ impl Modify for Bearer {
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+        let scheme = Http::builder()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "The server's own key, `server.admin_key` of its configuration.",
+            ))
+            .build();
+        components.add_security_scheme(ADMIN_KEY, SecurityScheme::Http(scheme));
         document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     }
 }
@@ -175,3 +187,4 @@ fn add<'r, T: ToResponse<'r>>(operation: &mut Operation, status: StatusCode) {
 
 /// The scheme of calls that a player makes.
 const BEARER: &str = "bearer";
+const ADMIN_KEY: &str = "admin_key";

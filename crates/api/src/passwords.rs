@@ -5,9 +5,10 @@ use std::sync::Arc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::environment::{Environment, random};
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 
 /// Why passwords cannot be hashed.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +37,28 @@ impl Passwords {
         })
     }
 
-    /// Hashes a password, to store.
-    pub(crate) async fn hash(
+    /// Hashes a new password, to store; one that is guessed at once is refused, as `field`.
+    pub(crate) async fn hash_new(
         &self,
+        field: &'static str,
         password: String,
+        username: &str,
         environment: &dyn Environment,
     ) -> Result<String, Problem> {
         let salt: [u8; SALT_BYTES] = random(environment);
-        self.run(move || hash(password.as_bytes(), &salt)).await
+        let username = username.to_owned();
+        let hashed = self
+            .run(move || {
+                if is_guessed(&password, &username) {
+                    return Ok(None);
+                }
+                hash(normal(&password).as_bytes(), &salt).map(Some)
+            })
+            .await?;
+        hashed.ok_or_else(|| {
+            let message = "is too easily guessed: choose a longer or less common one";
+            Problem::invalid(vec![FieldError::new(field, message)])
+        })
     }
 
     /// Whether this is the password of the hash; without a hash never, after the same time.
@@ -58,7 +73,7 @@ impl Passwords {
             .run(move || {
                 let argon2 = argon2()?;
                 let verified: Result<(), _> =
-                    argon2.verify_password(password.as_bytes(), hash.as_str());
+                    argon2.verify_password(normal(&password).as_bytes(), hash.as_str());
                 Ok(verified.is_ok())
             })
             .await?;
@@ -89,6 +104,19 @@ impl Passwords {
     }
 }
 
+/// The form in which a password is hashed: what looks alike and is typed alike is one, whatever
+/// the keyboard sends for it (NIST SP 800-63B, 3.1.1.2).
+fn normal(password: &str) -> String {
+    // A longer one is nobody's password, and need not cost more.
+    password.nfkc().take(MAX_HASHED_CHARS).collect()
+}
+
+/// Whether the password is among the first that a guesser tries: common ones, the name, simple
+/// patterns.
+fn is_guessed(password: &str, username: &str) -> bool {
+    zxcvbn::zxcvbn(&normal(password), &[username, "gameserver"]).guesses() < MIN_GUESSES
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
 ) -> Result<T, PasswordError> {
@@ -109,6 +137,10 @@ fn hash(password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
+/// More than the list of the most common passwords is long.
+const MIN_GUESSES: u64 = 10_000;
+/// Beyond what an account can have, so that a longer one is never taken for its beginning.
+const MAX_HASHED_CHARS: usize = 256;
 /// OWASP's parameters for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;

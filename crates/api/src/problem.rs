@@ -4,13 +4,15 @@ use axum::Json;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gs_store::StoreError;
+use gs_store::{Ban, StoreError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
 use utoipa::{ToResponse, ToSchema};
+
+use crate::timestamp::Timestamp;
 
 /// An error as the caller sees it.
 #[derive(Debug)]
@@ -106,6 +108,23 @@ impl Problem {
 
     pub(crate) fn forbidden(detail: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+    }
+
+    /// A player who may not play.
+    pub(crate) fn banned(ban: &Ban) -> Self {
+        let detail = match ban.until {
+            Some(until) => format!("banned until {}: {}", until.to_rfc3339(), ban.reason),
+            None => format!("banned: {}", ban.reason),
+        };
+        let until = ban.until.map(Timestamp);
+        Self::new(StatusCode::FORBIDDEN, "banned", "Banned", detail)
+            .with("reason", ban.reason.as_str())
+            .with("until", serde_json::json!(until))
+    }
+
+    /// What was wrong, for people and for the log.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
