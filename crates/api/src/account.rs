@@ -20,6 +20,7 @@ use crate::caller::{Caller, Origin};
 use crate::matches::MatchDocument;
 use crate::openapi::tag;
 use crate::problem::{FieldError, Forbidden, Problem, TooManyRequests};
+use crate::security::TARGET;
 use crate::timestamp::Timestamp;
 
 /// Everything held of the player
@@ -40,6 +41,7 @@ pub(crate) async fn export(
     let Some(data) = shared.store().account_data(caller.player_id).await? else {
         return Err(Problem::unauthorized("this player is gone"));
     };
+    tracing::info!(target: TARGET, event = "exported", "a player exports the account");
     let mut head = describe(data).to_string();
     // The matches follow as they are read, so that no history is too long.
     head.pop();
@@ -84,7 +86,7 @@ pub(crate) async fn erase(
         verify_own_password(&shared, origin, &player, password).await?;
     }
     shared.store().erase_player(player.id, shared.now()).await?;
-    tracing::info!(player.id = %player.id, "a player is erased");
+    tracing::info!(target: TARGET, event = "erased", "a player erased the account");
     Ok(StatusCode::NO_CONTENT)
 }
 

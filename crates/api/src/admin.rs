@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName};
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use gs_store::Ban;
@@ -19,6 +19,7 @@ use crate::caller::Origin;
 use crate::cursor;
 use crate::openapi::tag;
 use crate::problem::{FieldError, NotFound, Problem, TooManyRequests};
+use crate::security::TARGET;
 use crate::timestamp::Timestamp;
 
 /// Text that nobody may read in a log.
@@ -54,6 +55,7 @@ impl FromRequestParts<Shared> for Operator {
         let Some(key) = &shared.parts.settings.admin_key else {
             return Err(Problem::not_found("there is nothing at this path"));
         };
+        let Ok(origin) = Origin::from_request_parts(parts, shared).await;
         let given = parts
             .headers
             .get(AUTHORIZATION)
@@ -64,9 +66,12 @@ impl FromRequestParts<Shared> for Operator {
         if given.is_some_and(|given| key.is(given)) {
             return Ok(Self);
         }
-        let Ok(origin) = Origin::from_request_parts(parts, shared).await;
         shared.limiter.address(origin.0, shared.now())?;
-        tracing::warn!(origin = %origin.0, "an operator's key is refused");
+        tracing::warn!(
+            target: TARGET,
+            event = "admin_key_refused",
+            "an operator's key is refused"
+        );
         Err(Problem::unauthorized(
             "this call needs `Authorization: Bearer` with the server's admin key",
         ))
@@ -90,7 +95,7 @@ pub(crate) async fn ban(
     _operator: Operator,
     Segments(player_id): Segments<String>,
     Body(body): Body<BanBody>,
-) -> Result<Json<BanDocument>, Problem> {
+) -> Result<NotKept<BanDocument>, Problem> {
     let player_id = parse_id(&player_id, "player")?;
     let now = shared.now();
     let mut errors = Vec::new();
@@ -115,8 +120,14 @@ pub(crate) async fn ban(
     if !shared.store().ban(ban.clone()).await? {
         return Err(Problem::not_found("there is no such player"));
     }
-    tracing::warn!(player.id = %player_id, until = ?ban.until, "a player is banned");
-    Ok(Json(ban.into()))
+    tracing::warn!(
+        target: TARGET,
+        event = "ban_set",
+        player.id = %player_id,
+        until = ?ban.until,
+        "a player is banned"
+    );
+    Ok(([(CACHE_CONTROL, "no-store")], Json(ban.into())))
 }
 
 /// Lift a ban
@@ -137,7 +148,12 @@ pub(crate) async fn lift_ban(
     if !shared.store().lift_ban(player_id, shared.now()).await? {
         return Err(Problem::not_found("this player is not banned"));
     }
-    tracing::warn!(player.id = %player_id, "a ban is lifted");
+    tracing::warn!(
+        target: TARGET,
+        event = "ban_lifted",
+        player.id = %player_id,
+        "a ban is lifted"
+    );
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -153,7 +169,7 @@ pub(crate) async fn bans(
     State(shared): State<Shared>,
     _operator: Operator,
     Params(params): Params<BansParams>,
-) -> Result<Json<BanPage>, Problem> {
+) -> Result<NotKept<BanPage>, Problem> {
     let limit = params.limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
         let message = format!("has to be 1 to {MAX_PAGE}");
@@ -166,10 +182,12 @@ pub(crate) async fn bans(
     let bans = shared.store().bans(after, limit, shared.now()).await?;
     let full = bans.len() == limit as usize;
     let last = bans.last().filter(|_| full);
-    Ok(Json(BanPage {
+    tracing::info!(target: TARGET, event = "bans_listed", "an operator lists bans");
+    let page = BanPage {
         next_cursor: last.map(|ban| cursor::write(&CURSORS, ban.player_id.as_bytes())),
         bans: bans.into_iter().map(BanDocument::from).collect(),
-    }))
+    };
+    Ok(([(CACHE_CONTROL, "no-store")], Json(page)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -222,6 +240,9 @@ impl From<Ban> for BanDocument {
         }
     }
 }
+
+/// An answer that no cache keeps.
+type NotKept<T> = ([(HeaderName, &'static str); 1], Json<T>);
 
 const CURSORS: [&str; 1] = ["bans"];
 /// Room for a sentence.

@@ -14,13 +14,14 @@ use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::Shared;
 use crate::body::Body;
 use crate::caller::{Caller, Origin, standing_ban};
 use crate::environment::{new_id, random};
 use crate::openapi::tag;
 use crate::problem::{Conflict, FieldError, Forbidden, Problem, TooManyRequests, Unauthorized};
+use crate::security::TARGET;
 use crate::tokens::{ACCESS_TTL, REFRESH_TTL, hash};
+use crate::{Shared, security};
 
 /// Register a player
 ///
@@ -84,7 +85,8 @@ pub(crate) async fn register(
         }
         None => create_player(&shared, body.username, body.email, Some(password_hash)).await?,
     };
-    tracing::info!(player.id = %player.id, "a player registered");
+    security::is_from(player.id);
+    tracing::info!(target: TARGET, event = "registered", "a player registered");
     signed_in(&shared, StatusCode::CREATED, &player).await
 }
 
@@ -122,13 +124,15 @@ pub(crate) async fn login(
         Some(id) => shared.store().player(id).await?,
     };
     let Some(player) = player else {
-        tracing::info!(origin = %origin.0, known = player_id.is_some(), "a sign-in failed");
+        let known = player_id.is_some();
+        tracing::info!(target: TARGET, event = "sign_in_failed", known, "a sign-in failed");
         return Err(Problem::unauthorized("the name or the password is wrong"));
     };
+    security::is_from(player.id);
     if let Some(ban) = standing_ban(&shared, player.id).await? {
-        tracing::info!(player.id = %player.id, "a banned player is refused");
         return Err(Problem::banned(&ban));
     }
+    tracing::info!(target: TARGET, event = "signed_in", "a player signed in");
     signed_in(&shared, StatusCode::OK, &player).await
 }
 
@@ -157,6 +161,8 @@ pub(crate) async fn guest(
             create_player(&shared, format!("guest-{:014x}", number >> 8), None, None).await?
         }
     };
+    security::is_from(player.id);
+    tracing::info!(target: TARGET, event = "guest_created", "a guest came");
     signed_in(&shared, StatusCode::CREATED, &player).await
 }
 
@@ -190,22 +196,29 @@ pub(crate) async fn refresh(
             session: family,
         },
         Rotate::Reused { player_id } => {
-            tracing::warn!(player.id = %player_id, "a refresh token was used twice");
+            security::is_from(player_id);
+            tracing::warn!(
+                target: TARGET,
+                event = "refresh_reused",
+                "a refresh token was used twice: its session has ended"
+            );
             let detail = "the refresh token was used before, so its session has ended: sign in";
             return Err(Problem::unauthorized(detail));
         }
         Rotate::Unknown | Rotate::Expired => {
-            return Err(Problem::unauthorized(
-                "the refresh token is unknown or too old: sign in",
-            ));
+            let detail = "the refresh token is unknown or too old: sign in";
+            security::token_refused(detail);
+            return Err(Problem::unauthorized(detail));
         }
     };
     let Some(player) = shared.store().player(caller.player_id).await? else {
         return Err(Problem::unauthorized("this player is gone"));
     };
+    security::is_from(player.id);
     if let Some(ban) = standing_ban(&shared, player.id).await? {
         return Err(Problem::banned(&ban));
     }
+    tracing::debug!(target: TARGET, event = "refreshed", "a session goes on");
     answer(&shared, StatusCode::OK, &player, caller.session, successor)
 }
 
@@ -219,6 +232,7 @@ pub(crate) async fn logout(
     caller: Caller,
 ) -> Result<StatusCode, Problem> {
     shared.store().end_session(caller.session).await?;
+    tracing::info!(target: TARGET, event = "signed_out", "a player signed out");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -260,7 +274,7 @@ pub(crate) async fn change_password(
     {
         return Err(Problem::forbidden("a guest has no password: register"));
     }
-    tracing::info!(player.id = %player.id, "a player changed the password");
+    tracing::info!(target: TARGET, event = "password_changed", "a player changed the password");
     signed_in(&shared, StatusCode::OK, &player).await
 }
 
@@ -349,7 +363,11 @@ pub(crate) async fn verify_own_password(
     if shared.passwords.verify(password, password_hash).await? {
         return Ok(());
     }
-    tracing::info!(player.id = %player.id, "a player's own password was wrong");
+    tracing::info!(
+        target: TARGET,
+        event = "password_refused",
+        "a player's own password was wrong"
+    );
     Err(Problem::forbidden(
         "the current password is wrong, or this is a guest",
     ))

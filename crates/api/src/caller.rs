@@ -3,15 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use gs_store::Ban;
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use crate::Shared;
 use crate::problem::Problem;
+use crate::{Shared, security};
 
 /// A player who is signed in.
 #[derive(Clone, Copy, Debug)]
@@ -50,22 +50,35 @@ impl OptionalFromRequestParts<Shared> for Caller {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
         let Some(token) = token else {
-            return Err(Problem::unauthorized(
-                "`Authorization` has to be `Bearer`, then a token",
-            ));
+            let detail = "`Authorization` has to be `Bearer`, then a token";
+            security::token_refused(detail);
+            return Err(Problem::unauthorized(detail));
         };
-        let (store, environment) = (shared.store(), shared.environment());
-        let verified = shared.tokens.verify(token, store, environment).await;
-        let caller = verified.inspect_err(|problem| {
-            tracing::info!(reason = problem.detail(), "an access token is refused");
-        })?;
-        caller.check_session(shared).await?;
+        let token = token.to_owned();
+        // For the log.
+        let Ok(_) = Origin::from_request_parts(parts, shared).await;
+        let caller = Self::verified(&token, shared)
+            .await
+            .inspect_err(|problem| {
+                if problem.status() == StatusCode::UNAUTHORIZED {
+                    security::token_refused(problem.detail());
+                }
+            })?;
         shared.seen.note(caller.player_id, shared.now());
         Ok(Some(caller))
     }
 }
 
 impl Caller {
+    /// Whom a token names, if that player's session stands.
+    async fn verified(token: &str, shared: &Shared) -> Result<Self, Problem> {
+        let (store, environment) = (shared.store(), shared.environment());
+        let caller = shared.tokens.verify(token, store, environment).await?;
+        security::is_from(caller.player_id);
+        caller.check_session(shared).await?;
+        Ok(caller)
+    }
+
     /// Refuses a session that has ended, and a player who is banned.
     async fn check_session(self, shared: &Shared) -> Result<(), Problem> {
         let session = shared.store().session(self.session, shared.now()).await?;
@@ -76,10 +89,7 @@ impl Caller {
             None => standing_ban(shared, self.player_id).await?,
         };
         match (ban, session) {
-            (Some(ban), _) => {
-                tracing::info!(player.id = %self.player_id, "a banned player is refused");
-                Err(Problem::banned(&ban))
-            }
+            (Some(ban), _) => Err(Problem::banned(&ban)),
             (None, None) => Err(Problem::unauthorized("the session has ended: sign in")),
             (None, Some(_)) => Ok(()),
         }
@@ -108,10 +118,12 @@ impl FromRequestParts<Shared> for Origin {
             .get::<ConnectInfo<SocketAddr>>()
             .map(|c| c.0.ip().to_canonical());
         let trusted = &shared.parts.settings.trusted_proxies;
-        Ok(Self(match peer {
+        let address = match peer {
             None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Some(peer) => network(caller_behind(peer, &parts.headers, trusted)),
-        }))
+            Some(peer) => caller_behind(peer, &parts.headers, trusted),
+        };
+        security::comes_from(address);
+        Ok(Self(network(address)))
     }
 }
 

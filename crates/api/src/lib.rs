@@ -28,6 +28,7 @@ mod presence;
 mod problem;
 mod queue;
 mod room_token;
+mod security;
 mod statistics;
 mod timestamp;
 mod tokens;

@@ -40,6 +40,8 @@ pub(crate) async fn observe(
         request.id = id.as_ref().and_then(|id| id.to_str().ok()),
         http.method = %method,
         http.route = route,
+        client.address = tracing::field::Empty,
+        player.id = tracing::field::Empty,
     );
     let started = Instant::now();
     let _in_flight = metrics.begin();

@@ -12,6 +12,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder};
 use utoipa::{ToResponse, ToSchema};
 
+use crate::security;
 use crate::timestamp::Timestamp;
 
 /// An error as the caller sees it.
@@ -122,6 +123,10 @@ impl Problem {
             .with("until", serde_json::json!(until))
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What was wrong, for people and for the log.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
@@ -208,6 +213,7 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        security::refused(self.status, self.kind);
         let (status, retry_after) = (self.status, self.retry_after_seconds);
         let mut response = (status, Json(self.document())).into_response();
         let headers = response.headers_mut();

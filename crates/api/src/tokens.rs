@@ -19,6 +19,7 @@ use crate::Shared;
 use crate::caller::Caller;
 use crate::environment::{Environment, new_id, random};
 use crate::problem::Problem;
+use crate::security::TARGET;
 
 /// Signs and checks access tokens, makes refresh tokens and their successors.
 pub(crate) struct Tokens {
@@ -202,7 +203,12 @@ pub async fn rotate_signing_key(
     let id = key.id;
     let forgotten = environment.now() - ACCESS_TTL - TAKEN_OVER_WITHIN;
     store.rotate_signing_key(key, forgotten).await?;
-    tracing::info!(key.id = %id, "access tokens are signed with a new key");
+    tracing::info!(
+        target: TARGET,
+        event = "key_rotated",
+        key.id = %id,
+        "access tokens are signed with a new key"
+    );
     Ok(id)
 }
 

@@ -3,13 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod account;
 mod accounts;
+mod admin;
+mod answers;
 mod bad_fields;
 mod bad_requests;
 mod boards;
 mod catalogue;
+mod keys;
+mod log;
 mod outage;
+mod passwords;
 mod presence;
 mod queue;
+mod sessions;
+mod trials;
 mod webhooks;
 mod world;

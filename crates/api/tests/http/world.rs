@@ -40,25 +40,32 @@ pub(crate) struct World {
 impl World {
     /// A server whose limits nobody meets.
     pub(crate) async fn new() -> Self {
-        let rate = Rate {
-            burst: 1_000,
-            interval: Duration::from_millis(1),
-        };
-        Self::with_limits(Limits {
-            address: rate,
-            account: rate,
-            queue: rate,
-        })
-        .await
+        Self::with(Self::settings()).await
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
         Self::with(Settings {
             limits,
-            webhooks: Some(Webhooks::new(LIVEKIT_KEY, LIVEKIT_SECRET)),
-            ..Default::default()
+            ..Self::settings()
         })
         .await
+    }
+
+    /// Settings whose limits nobody meets.
+    pub(crate) fn settings() -> Settings {
+        let rate = Rate {
+            burst: 1_000,
+            interval: Duration::from_millis(1),
+        };
+        Settings {
+            limits: Limits {
+                address: rate,
+                account: rate,
+                queue: rate,
+            },
+            webhooks: Some(Webhooks::new(LIVEKIT_KEY, LIVEKIT_SECRET)),
+            ..Default::default()
+        }
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
@@ -66,17 +73,7 @@ impl World {
         let store = Arc::new(EmbeddedStore::open(directory.path()).await.unwrap());
         let rooms = Arc::new(RecordingRooms::default());
         let clock = Arc::new(TestClock::default());
-        let api = Api::new(ApiParts {
-            store: store.clone(),
-            catalog: Arc::new(Catalog),
-            rooms: rooms.clone(),
-            room_tokens: RoomTokens::new(LIVEKIT_KEY, LIVEKIT_SECRET),
-            livekit_url: LIVEKIT_URL.to_owned(),
-            environment: clock.clone(),
-            settings,
-        })
-        .await
-        .unwrap();
+        let api = api(&store, &rooms, &clock, settings).await;
         let (stop, stopped) = oneshot::channel();
         let router = api.router();
         let running = api.clone();
@@ -97,6 +94,12 @@ impl World {
             background,
             _directory: directory,
         }
+    }
+
+    /// What another process over the same store serves.
+    pub(crate) async fn another_process(&self) -> Router {
+        let api = api(&self.store, &self.rooms, &self.clock, Self::settings()).await;
+        api.router()
     }
 
     /// Ends the background task, as a server that shuts down.
@@ -245,6 +248,25 @@ impl World {
             .unwrap();
         (id, epoch)
     }
+}
+
+async fn api(
+    store: &Arc<EmbeddedStore>,
+    rooms: &Arc<RecordingRooms>,
+    clock: &Arc<TestClock>,
+    settings: Settings,
+) -> Api {
+    Api::new(ApiParts {
+        store: store.clone(),
+        catalog: Arc::new(Catalog),
+        rooms: rooms.clone(),
+        room_tokens: RoomTokens::new(LIVEKIT_KEY, LIVEKIT_SECRET),
+        livekit_url: LIVEKIT_URL.to_owned(),
+        environment: clock.clone(),
+        settings,
+    })
+    .await
+    .unwrap()
 }
 
 pub(crate) fn request(
