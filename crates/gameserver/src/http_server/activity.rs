@@ -144,7 +144,7 @@ impl Activity {
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than proxies keep their connections (nginx: 60 s), so that it is they who close.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// A waiting call is silent for up to 25 s, and any call ends within 35 s.
+/// A waiting call is silent for up to 25 s, and any call is given up soon after.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -69,8 +69,8 @@ fn ten_thousand_connections_that_send_nothing_hold_up_nobody_and_are_closed() {
     }
     eprintln!("{count} connections; the longest request beside them took {longest:?}");
     assert!(longest < Duration::from_secs(5), "{longest:?}");
-    // Those without a head go after ten seconds, those without a body are answered with an error
-    // after half a minute.
+    // Those without a head go after ten seconds; those without a body are answered with an error
+    // before.
     let waiting = (count - count / 3) as u64;
     let name = "gameserver_http_connections_timed_out_total{what=\"head\"} ";
     eventually("those without a head are closed", || {

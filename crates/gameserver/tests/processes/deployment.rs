@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use gs_test_services::Redis;
 
 use crate::support::{games, gameserver, output};
 use crate::world::{answer, refused};
@@ -46,6 +49,53 @@ fn the_shipped_configuration_is_good_with_the_shipped_variables() {
     );
     assert!(shown.contains("Redis at redis:6379"), "{shown}");
     assert!(!shown.contains("0123456789abcdef"), "{shown}");
+}
+
+/// The value of LiveKit's configuration in the Compose file, with the variables filled in.
+fn livekit_configuration(redis_port: u16) -> String {
+    let text = std::fs::read_to_string(docker().join("compose.yaml")).unwrap();
+    let (_, after) = text.split_once("LIVEKIT_CONFIG: |\n").unwrap();
+    let indented = after
+        .lines()
+        .take_while(|line| line.starts_with("        "));
+    let mut text: String = indented.map(|line| line[8..].to_owned() + "\n").collect();
+    for (name, value) in variables() {
+        let value = if value.is_empty() {
+            "s".repeat(40)
+        } else {
+            value
+        };
+        for form in [
+            ":?fill in .env, see .env.example}",
+            ":-8080}",
+            ":-false}",
+            "}",
+        ] {
+            text = text.replace(&format!("${{{name}{form}"), &value);
+        }
+    }
+    assert!(!text.contains("${"), "{text}");
+    text.replace("127.0.0.1:6379", &format!("127.0.0.1:{redis_port}"))
+}
+
+#[test]
+fn livekit_takes_the_configuration_that_it_is_given() {
+    let redis = Redis::start();
+    // Reads its configuration as a start would, asks Redis, and ends, always with 0.
+    let refuses = |configuration: String| {
+        let program = std::env::var_os("LIVEKIT_SERVER").unwrap_or("livekit-server".into());
+        let mut command = Command::new(program);
+        command
+            .arg("list-nodes")
+            .env("LIVEKIT_CONFIG", configuration);
+        let said = output(&mut command);
+        let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        said.contains("could not parse config").then_some(said)
+    };
+    let configuration = livekit_configuration(redis.port());
+    assert_eq!(refuses(configuration.clone()), None);
+    let unknown = refuses(configuration.replace("udp_port", "udp_prot"));
+    assert!(unknown.is_some_and(|said| said.contains("udp_prot")));
 }
 
 #[test]

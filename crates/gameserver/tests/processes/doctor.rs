@@ -1,6 +1,8 @@
 //! `gameserver doctor` on services that are well, and on each that is not.
 
-use gs_test_services::{Durability, LiveKit, Postgres};
+use std::sync::Arc;
+
+use gs_test_services::{Durability, LiveKit, LiveKitOptions, Postgres};
 use serde_json::Value;
 
 use crate::world::{World, answer, refused};
@@ -21,7 +23,9 @@ fn found(world: &World, about: &str) -> (String, String, String) {
 
 #[test]
 fn services_that_are_well_pass_and_what_cannot_be_seen_is_noted() {
-    let world = World::migrated();
+    let (postgres, livekit) = (Postgres::start(), LiveKit::start(LiveKitOptions::default()));
+    let world = World::on(postgres.database(), Arc::new(livekit));
+    world.migrate();
     let report = answer(&world.run(&["doctor"]));
     for line in [
         "ok    configuration",
@@ -29,6 +33,7 @@ fn services_that_are_well_pass_and_what_cannot_be_seen_is_noted() {
         "ok    LiveKit ",
         "ok    LiveKit's key",
         "ok    LiveKit's clock",
+        "ok    LiveKit's room.auto_create",
         "note  LiveKit's webhooks",
         "ok    PostgreSQL ",
         "ok    PostgreSQL's version",
@@ -102,8 +107,10 @@ fn a_database_that_is_not_migrated_or_not_durable_fails() {
     let name = world.database.rsplit('/').next().unwrap();
     let off = format!("ALTER DATABASE \"{name}\" SET synchronous_commit = off");
     postgres.sql(&world.database, &off);
-    let (status, found, _) = found(&world, "PostgreSQL's commits");
-    assert_eq!(status, "fail", "{found}");
+    for about in ["PostgreSQL's commits", "PostgreSQL's fsync"] {
+        let (status, found, _) = found(&world, about);
+        assert_eq!(status, "fail", "{found}");
+    }
 }
 
 #[test]

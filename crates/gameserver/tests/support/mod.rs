@@ -122,8 +122,13 @@ pub(crate) fn output(command: &mut Command) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    wait(&mut child);
-    child.wait_with_output().unwrap()
+    // Read meanwhile: what it writes may be more than a pipe holds.
+    let (stdout, stderr) = (all(child.stdout.take()), all(child.stderr.take()));
+    Output {
+        status: wait(&mut child),
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+    }
 }
 
 /// Whether a process is there.
@@ -155,6 +160,15 @@ fn wait(child: &mut Child) -> std::process::ExitStatus {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Reads to the end, on a thread of its own.
+fn all(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    })
 }
 
 fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
