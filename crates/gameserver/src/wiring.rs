@@ -201,7 +201,10 @@ pub(crate) async fn run(
             api.router_beside(pages::router().merge(beside))
         }
         (Some(api), _) => api.router_beside(beside),
-        (None, _) => authority_health::router(store, shutdown.clone()).merge(beside),
+        (None, _) => {
+            let rooms = parts.livekit.rooms.clone();
+            authority_health::router(store, rooms, shutdown.clone()).merge(beside)
+        }
     };
     let served = serve(
         listener,
@@ -257,6 +260,11 @@ fn settings(server: &ServerConfig, livekit: &LiveKit) -> Settings {
             Some(origins) => CorsOrigins::List(origins.clone()),
             None => CorsOrigins::Any,
         },
+        trusted_proxies: server.trusted_proxies.clone(),
+        admin_key: server
+            .admin_key
+            .as_ref()
+            .map(|key| gs_api::Secret::new(key.expose())),
         webhooks: Some(livekit.webhooks()),
         ..Settings::default()
     }

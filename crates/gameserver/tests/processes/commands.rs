@@ -100,16 +100,17 @@ fn boards_are_rebuilt_without_a_server_and_misspelt_names_are_refused() {
 fn a_rotated_key_signs_and_tokens_of_the_one_before_stay_good() {
     let world = World::migrated();
     let api = world.api();
-    let (old, player) = guest(&api.url);
+    let (old, _) = guest(&api.url);
     let rotated = answer(&world.run(&["keys", "rotate"]));
     assert!(rotated.contains("signs from now on"), "{rotated}");
-    let history = |token: &str| {
-        let call = client().get(format!("{}/players/{player}/matches", api.url));
+    let export = |token: &str| {
+        let call = client().get(format!("{}/account/export", api.url));
         call.bearer_auth(token).send().unwrap().status()
     };
-    assert_eq!(history(&old), 200);
+    assert_eq!(export(&old), 200);
     let (new, _) = guest(&api.url);
-    assert_eq!(history(&new), 200);
+    assert_eq!(export(&new), 200);
+    assert_eq!(export("forged"), 401);
 }
 
 #[test]

@@ -49,6 +49,28 @@ fn two_players_are_matched_by_one_process_into_a_room_that_another_runs() {
 }
 
 #[test]
+fn dev_keeps_everything_in_postgresql_and_redis_where_they_are_configured() {
+    let world = World::new();
+    // It runs a LiveKit server of its own, and brings the schema up to date itself.
+    world.configure(|config| drop(config.as_object_mut().unwrap().remove("livekit")));
+    let data = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut command = world.command(&["dev", "--port", "0"]);
+        Running::start(command.arg("--data-dir").arg(data.path()))
+    };
+    let dev = start();
+    let (token, player) = guest(&dev.url);
+    let count = "SELECT count(*) FROM players";
+    assert_eq!(Postgres::shared().sql(&world.database, count).trim(), "1");
+    assert!(!data.path().join("gameserver.db").exists());
+    assert!(dev.interrupt().success());
+    let again = start();
+    let call = client().get(format!("{}/players/{player}/matches", again.url));
+    assert_eq!(call.bearer_auth(&token).send().unwrap().status(), 200);
+    assert_eq!(missing(&again.url), Vec::<String>::new());
+}
+
+#[test]
 fn metrics_are_openmetrics_and_name_connections_requests_pool_and_runtime() {
     let world = World::migrated();
     let (api, authority) = (world.api(), world.authority());
@@ -152,7 +174,7 @@ fn without_redis_accounts_and_history_go_on() {
 }
 
 #[test]
-fn an_api_starts_while_livekit_is_away_and_says_so() {
+fn processes_without_livekit_run_and_say_so() {
     let livekit = Arc::new(LiveKit::start(LiveKitOptions::default()));
     let world = World::on(Postgres::shared().database(), livekit.clone());
     world.migrate();
@@ -183,6 +205,13 @@ fn an_api_starts_while_livekit_is_away_and_says_so() {
     guest(&url);
     livekit.restart();
     eventually("all is there", || missing(&url).is_empty());
+    let authority = world.authority();
+    livekit.kill();
+    eventually("the authority lacks it, too", || {
+        missing(&authority.url) == ["LiveKit"]
+    });
+    livekit.restart();
+    eventually("all is there again", || missing(&authority.url).is_empty());
     api.kill().unwrap();
     api.wait().unwrap();
 }
@@ -273,4 +302,31 @@ fn logs_are_json_lines_where_they_are_asked_for() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn a_banned_player_is_turned_away_by_the_operators_key_and_by_it_alone() {
+    let world = World::migrated();
+    let key = "0123456789abcdef".repeat(2);
+    world.configure(|config| config["server"]["admin_key"] = key.clone().into());
+    let api = world.api();
+    let (token, player) = guest(&api.url);
+    let ban = |key: &str| {
+        client()
+            .put(format!("{}/admin/bans/{player}", api.url))
+            .bearer_auth(key)
+            .json(&json!({ "reason": "cheats" }))
+            .send()
+            .unwrap()
+            .status()
+    };
+    assert_eq!(ban(&"x".repeat(32)), 401);
+    assert_eq!(ban(&token), 401);
+    assert!(ban(&key).is_success());
+    let queue = || {
+        let call = client().post(format!("{}/match/queue", api.url));
+        let call = call.json(&json!({ "game": "tic-tac-toe" }));
+        call.bearer_auth(&token).send().unwrap().status()
+    };
+    assert!([401, 403].contains(&queue().as_u16()), "{}", queue());
 }
