@@ -1,14 +1,18 @@
 //! Measures the whole server. `cargo xtask bench NAME [--quick]` builds what is needed and runs
 //! this; `docs/performance.md` has the figures.
 
+mod boards;
 mod bot;
 mod feel;
+mod http;
 mod latency;
+mod load;
 mod replication;
 mod report;
 mod rollback;
 mod rooms;
 mod server;
+mod services;
 mod snapshots;
 mod tick;
 
@@ -19,7 +23,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use gs_engine::schema::Schema;
-use gs_sandbox::{Limits, Sandbox};
+use gs_sandbox::{GameModule, Limits, Sandbox};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 /// Counts what is allocated, for `tick`; the cost is a few atomic additions.
@@ -39,7 +43,9 @@ struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
+    Boards,
     Feel,
+    Http,
     Latency,
     Replication,
     Rollback,
@@ -55,14 +61,11 @@ async fn main() -> anyhow::Result<()> {
         .install_default()
         .ok()
         .context("a TLS provider is installed already")?;
-    let module = server::root().join("target/games/arena.wasm");
-    let bytes = std::fs::read(&module)
-        .with_context(|| format!("{}: run `cargo xtask build`", module.display()))?;
-    let module = Sandbox::new(Limits::default())?.compile(bytes)?;
-    let schema = Arc::new(Schema::new(module.manifest())?);
     let report = match arguments.bench {
+        Bench::Boards => boards::run(arguments.quick).await?,
         Bench::Feel => feel::run(arguments.quick)?,
-        Bench::Latency => latency::run(arguments.quick, schema).await?,
+        Bench::Http => http::run(arguments.quick).await?,
+        Bench::Latency => latency::run(arguments.quick, schema(&arena()?)?).await?,
         Bench::Replication => {
             let peers = server::root().join("target/peers");
             replication::run(arguments.quick, &peers.join("release/peer-replication"))?
@@ -72,13 +75,25 @@ async fn main() -> anyhow::Result<()> {
             let ggrs = peers.join("release/peer-rollback");
             rollback::run(arguments.quick, &ggrs, &peers.join("cubes.wasm"))?
         }
-        Bench::Rooms => rooms::run(arguments.quick, schema).await?,
+        Bench::Rooms => rooms::run(arguments.quick, schema(&arena()?)?).await?,
         Bench::Snapshots => {
             let peer = server::root().join("target/peers/release/peer-snapshots");
             snapshots::run(arguments.quick, &peer, arguments.data.as_deref())?
         }
-        Bench::Tick => tick::run(arguments.quick, &module)?,
+        Bench::Tick => tick::run(arguments.quick, &arena()?)?,
     };
     report.print();
     Ok(())
+}
+
+/// Arena's module, as `cargo xtask build` leaves it.
+fn arena() -> anyhow::Result<GameModule> {
+    let module = server::root().join("target/games/arena.wasm");
+    let bytes = std::fs::read(&module)
+        .with_context(|| format!("{}: run `cargo xtask build`", module.display()))?;
+    Ok(Sandbox::new(Limits::default())?.compile(bytes)?)
+}
+
+fn schema(module: &GameModule) -> anyhow::Result<Arc<Schema>> {
+    Ok(Arc::new(Schema::new(module.manifest())?))
 }

@@ -73,6 +73,11 @@ impl Latencies {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
     /// Median, 99th and 99.9th percentile in nanoseconds.
     pub(crate) fn quantiles_ns(&self) -> [u64; 3] {
         [0.5, 0.99, 0.999].map(|q| self.histogram.value_at_quantile(q))

@@ -19,17 +19,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts target/release/gameserver with Arena for `players` and no end to the match.
+    /// Starts target/release/gameserver, or what `GAMESERVER_BIN` names, with Arena for `players` and no end to the match.
     pub(crate) async fn start(root: &Path, players: u8) -> anyhow::Result<Self> {
-        let data = tempfile::tempdir()?;
         let module = root.join("target/games/arena.wasm");
         let config = json!({ "server": { "sign_ins_per_minute": 60_000 }, "games": { "arena": {
             "module": module, "players": players, "authority_mode": "full",
             "options": { "match_seconds": 3600, "score_limit": 255 },
         }}});
+        Self::start_with(root, &config).await
+    }
+
+    /// The same with a configuration.
+    pub(crate) async fn start_with(root: &Path, config: &Value) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
         let file = data.path().join("config.yaml");
         std::fs::write(&file, config.to_string())?;
-        let mut child = Command::new(root.join("target/release/gameserver"))
+        let program = std::env::var_os("GAMESERVER_BIN")
+            .map_or_else(|| root.join("target/release/gameserver"), PathBuf::from);
+        let mut child = Command::new(&program)
             .arg("dev")
             .args(["--port", "0", "--config"])
             .arg(&file)
@@ -39,7 +46,7 @@ impl Server {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .context("cannot start target/release/gameserver")?;
+            .with_context(|| format!("cannot start {}", program.display()))?;
         let output = child
             .stdout
             .take()
@@ -90,6 +97,10 @@ pub(crate) struct Seat {
     pub(crate) token: String,
     /// The player's id.
     pub(crate) identity: String,
+    /// The room's name.
+    pub(crate) room: String,
+    /// The player's access token.
+    pub(crate) bearer: String,
 }
 
 /// Signs guests in, queues them with one code, and waits for their match.
@@ -123,6 +134,8 @@ pub(crate) async fn seats(url: &str, code: &str, players: usize) -> anyhow::Resu
             url: text(&found, "url")?,
             token: text(&found, "token")?,
             identity: text(&found, "identity")?,
+            room: text(&found, "room")?,
+            bearer,
         });
     }
     Ok(seats)

@@ -23,7 +23,14 @@ pub(crate) fn run_bench(
     if !NAMES.contains(&name) {
         bail!("no bench `{name}`; there are: {}", NAMES.join(", "));
     }
-    crate::build(root, &mut Steps::new(crate::BUILD_STEPS))?;
+    // It measures the store by itself.
+    let server = name != "boards";
+    if server {
+        crate::build(root, &mut Steps::new(crate::BUILD_STEPS))?;
+    }
+    if matches!(name, "boards" | "http") {
+        crate::setup::databases(&mut Steps::new(1))?;
+    }
     build_peer(root, name)?;
     let mut command = crate::cargo(root);
     command.args([
@@ -43,9 +50,10 @@ pub(crate) fn run_bench(
         let data = std::path::absolute(data).context("no such path")?;
         command.arg("--data").arg(data);
     }
-    command
-        .env("LIVEKIT_SERVER", crate::setup::livekit_server(root)?)
-        .stderr(Stdio::inherit());
+    if server {
+        command.env("LIVEKIT_SERVER", crate::setup::livekit_server(root)?);
+    }
+    command.stderr(Stdio::inherit());
     let output = command.output().context("cannot run cargo")?;
     let text = String::from_utf8_lossy(&output.stdout);
     print!("{text}");
@@ -169,7 +177,9 @@ fn join(cells: impl Iterator<Item = String>) -> String {
 }
 
 const NAMES: &[&str] = &[
+    "boards",
     "feel",
+    "http",
     "latency",
     "replication",
     "rollback",

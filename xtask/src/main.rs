@@ -54,7 +54,8 @@ enum Task {
     Client,
     /// Measure something; docs/performance.md says what.
     Bench {
-        /// `latency`, `replication`, `rollback`, `rooms`, `snapshots` or `tick`.
+        /// `boards`, `feel`, `http`, `latency`, `replication`, `rollback`, `rooms`, `snapshots` or
+        /// `tick`.
         name: String,
         /// Take under a minute.
         #[arg(long)]
