@@ -8,7 +8,9 @@ use gs_test_services::{Postgres, Redis};
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    let program = words.next().expect("the arguments are a program and its arguments");
+    let program = words
+        .next()
+        .expect("the arguments are a program and its arguments");
     let (postgres, redis) = (Postgres::start(), Redis::start());
     let status = std::process::Command::new(program)
         .args(words)
