@@ -119,24 +119,13 @@ impl<'a> Follower<'a> {
         let mut connection = store.redis.connection();
         let run = run_id(&mut connection).await?;
         let fence = format!("{run}/{}", Uuid::new_v4().simple());
-        let before: Option<String> = redis::cmd("SET")
-            .arg(FENCE)
+        let ready: HashSet<String> = TAKE_OVER
+            .key(FENCE)
+            .key(READY)
             .arg(&fence)
-            .arg("GET")
-            .query_async(&mut connection)
+            .arg(format!("{run}/"))
+            .invoke_async(&mut connection)
             .await?;
-        let kept = before.is_some_and(|before| before.split('/').next() == Some(&run));
-        let ready = if kept {
-            redis::cmd("SMEMBERS")
-                .arg(READY)
-                .query_async(&mut connection)
-                .await?
-        } else {
-            let mut forget = redis::cmd("UNLINK");
-            forget.arg(READY);
-            forget.query_async::<()>(&mut connection).await?;
-            HashSet::new()
-        };
         tracing::info!(kept = ready.len(), "this process keeps the ranks up");
         let mut follower = Self {
             store,
@@ -146,9 +135,7 @@ impl<'a> Follower<'a> {
             queues_restored: Instant::now(),
         };
         queues::restore(store, &mut follower.connection).await?;
-        if !kept {
-            follower.rebuild_all().await?;
-        }
+        follower.rebuild_missing().await?;
         Ok(follower)
     }
 
@@ -163,10 +150,13 @@ impl<'a> Follower<'a> {
         if stands { Ok(()) } else { Err(Stop::Fenced) }
     }
 
-    /// Makes the sets of all boards anew.
-    async fn rebuild_all(&mut self) -> Result<(), Stop> {
+    /// Makes the sets that cannot be relied on: all, where Redis has lost its data, or those that the
+    /// holder before did not come to.
+    async fn rebuild_missing(&mut self) -> Result<(), Stop> {
         for (id, board) in boards(self.store, None, None).await? {
-            self.rebuild(id, &board, None).await?;
+            if !self.ready.contains(&key(&board)) {
+                self.rebuild(id, &board, None).await?;
+            }
         }
         Ok(())
     }
@@ -374,6 +364,19 @@ fn arguments(pairs: &[(Uuid, i64)]) -> Vec<String> {
     let pair = |&(player, score): &(Uuid, i64)| [score.to_string(), player.to_string()];
     pairs.iter().flat_map(pair).collect()
 }
+
+/// Puts up the fence, and answers the sets that can be relied on: KEYS fence, ready sets; ARGV fence,
+/// how fences of this run begin. Both in one, lest a holder that ends in between leaves sets of
+/// another run behind a fence of this one.
+static TAKE_OVER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local before = redis.call('SET', KEYS[1], ARGV[1], 'GET')
+         if not before or string.sub(before, 1, #ARGV[2]) ~= ARGV[2] then
+             redis.call('DEL', KEYS[2])
+         end
+         return redis.call('SMEMBERS', KEYS[2])",
+    )
+});
 
 /// Enters scores: KEYS fence, set; ARGV fence, then pairs of score and player. Lua passes on some
 /// thousands of arguments at once, no more.

@@ -1,9 +1,10 @@
-//! What the store in PostgreSQL does beyond every store's contract: several processes at once, and
-//! a database that goes away.
+//! What the store in PostgreSQL and Redis does beyond every store's contract: several processes at
+//! once, and services that go away.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod away;
 mod concurrency;
+mod ranks;
 mod schema;
 mod world;
