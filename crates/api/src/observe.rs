@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::extract::{MatchedPath, Query, Request, State};
+use axum::http::{HeaderName, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -67,16 +68,26 @@ pub(crate) async fn observe(
 /// for a store that hangs.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
-    let waits = route.is_some_and(|route| route.as_str() == queue::STATUS_PATH);
-    let time = if waits {
-        queue::MAX_WAIT + MAX_REQUEST_TIME
-    } else {
-        MAX_REQUEST_TIME
+    let wait = match route {
+        Some(route) if route.as_str() == queue::STATUS_PATH => asked_wait(request.uri()),
+        _ => Duration::ZERO,
     };
-    match tokio::time::timeout(time, next.run(request)).await {
+    match tokio::time::timeout(wait + MAX_REQUEST_TIME, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("the request took too long").into_response(),
     }
+}
+
+/// How long a caller asks to wait for a change. What is no number the call itself refuses.
+fn asked_wait(uri: &Uri) -> Duration {
+    #[derive(Deserialize)]
+    struct Asked {
+        wait: Option<u64>,
+    }
+
+    let asked = Query::<Asked>::try_from_uri(uri).ok();
+    let seconds = asked.and_then(|Query(asked)| asked.wait).unwrap_or(0);
+    Duration::from_secs(seconds).min(queue::MAX_WAIT)
 }
 
 fn is_request_id(id: &HeaderValue) -> bool {
@@ -92,3 +103,24 @@ fn is_request_id(id: &HeaderValue) -> bool {
 const MAX_REQUEST_TIME: Duration = Duration::from_secs(5);
 /// Longer ones would only fill the log.
 const MAX_REQUEST_ID: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_is_given_the_time_it_asks_for() {
+        for (query, seconds) in [
+            ("", 0),
+            ("?wait=20", 20),
+            ("?ticket_id=x&wait=%32%35", 25),
+            ("?wait=99", 25),
+            ("?wait=-1", 0),
+            ("?wait=soon", 0),
+            ("?wait=1&wait=2", 0),
+        ] {
+            let uri: Uri = format!("/match/status{query}").parse().unwrap();
+            assert_eq!(asked_wait(&uri), Duration::from_secs(seconds), "{query}");
+        }
+    }
+}

@@ -44,12 +44,7 @@ fn without_postgresql_every_call_says_so_quickly_and_works_again_when_it_is_back
                 matches!(seconds, Some(Ok(1..=60))),
                 "{call}: Retry-After {seconds:?}"
             );
-            // It may have taken the query as long as it lets anybody wait for a change.
-            let longest = match call.contains("/match/status") && limit == HANGING {
-                true => WAITING,
-                false => limit,
-            };
-            assert!(*took < longest, "{call} took {took:?}");
+            assert!(*took < limit, "{call} took {took:?}");
             assert!(
                 !answer.body.contains("postgres://"),
                 "{call}: {}",
@@ -374,12 +369,18 @@ impl Caller {
 fn play_one(cluster: &Cluster, game: &str) -> String {
     let apis = Apis::new(cluster.apis.iter().map(|api| api.url.clone()));
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let deadline = Instant::now() + BACK;
     runtime.block_on(async {
-        let (mut ann, mut bob) = tokio::join!(Player::guest(&apis), Player::guest(&apis));
-        let (played, _) = tokio::join!(ann.play(game, "one"), bob.play(game, "one"));
-        match played {
-            Played::Over { id, outcome, .. } if outcome == "finished" => id,
-            other => panic!("{other:?}"),
+        loop {
+            let (mut ann, mut bob) = tokio::join!(Player::guest(&apis), Player::guest(&apis));
+            let (played, _) = tokio::join!(ann.play(game, "one"), bob.play(game, "one"));
+            match played {
+                Played::Over { id, outcome, .. } if outcome == "finished" => return id,
+                // LiveKit's server has the same Redis, and looks for it again in its own time.
+                Played::None(reason) if reason.contains("LiveKit") && Instant::now() < deadline => {
+                }
+                other => panic!("{other:?}"),
+            }
         }
     })
 }
@@ -448,8 +449,6 @@ const QUICKLY: Duration = Duration::from_secs(2);
 const HANGING: Duration = Duration::from_secs(7);
 /// Few enough logins for the limit of an account.
 const RETRY: Duration = Duration::from_millis(500);
-/// The same of a call that could have asked to wait for 25 s.
-const WAITING: Duration = Duration::from_secs(32);
 const CALL_TIMEOUT: Duration = Duration::from_secs(40);
 /// Within which all is well after a service is back.
 const BACK: Duration = Duration::from_secs(20);

@@ -29,13 +29,16 @@ use crate::{BoardKey, StoreError};
 pub(super) async fn run(store: &PostgresStore) {
     let mut fails = false;
     loop {
+        let begun = Instant::now();
         let error = match follow(store).await {
             Ok(never) => match never {},
             Err(error) => error,
         };
-        if !std::mem::replace(&mut fails, true) || matches!(error, Stop::Fenced) {
+        // Once, and again when it went well meanwhile.
+        if !fails || begun.elapsed() > WELL {
             tracing::warn!(%error, "ranks are not kept up for now; trying on");
         }
+        fails = true;
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -416,6 +419,8 @@ const FENCE: &str = "lb::follower";
 const LOCK: i64 = 0x6761_6d65_6c62_7631;
 /// Between two tries to take a turn, or to begin again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// A turn that lasted so long did not fail at once.
+const WELL: Duration = Duration::from_secs(10);
 /// How late a change may be seen whose news were lost.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the queues' keys may differ from the record.
