@@ -168,6 +168,22 @@ pub(crate) fn split_around(above: usize, below: usize, limit: u32) -> (usize, us
     (taken_above, (others - taken_above).min(below))
 }
 
+/// At most `limit` entries, and whether there are more.
+pub(crate) fn split_off(mut entries: Vec<BoardEntry>, limit: u32) -> (Vec<BoardEntry>, bool) {
+    let more = entries.len() > limit as usize;
+    entries.truncate(limit as usize);
+    (entries, more)
+}
+
+/// An entry's place in the order of its board.
+pub(crate) fn cursor_of(entry: &BoardEntry) -> BoardCursor {
+    BoardCursor {
+        score: entry.score,
+        at: entry.at,
+        player_id: entry.player_id,
+    }
+}
+
 /// Gives the entries of a page their ranks. The first one's rank, and its place in the order
 /// (1 is best) where equal scores have different places, are known.
 pub(crate) fn rank_entries(entries: &mut [BoardEntry], first_rank: u64, first_place: u64) {

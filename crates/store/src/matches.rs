@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{CountsOn, StoreResult};
+use crate::{CountsOn, StoreError, StoreResult};
 
 /// Matches, who runs them, and how they ended.
 ///
@@ -184,6 +184,18 @@ impl MatchStatus {
             Self::Failed => "failed",
         }
     }
+
+    /// The one of this name.
+    pub(crate) fn parse(name: String) -> StoreResult<Self> {
+        use MatchStatus::*;
+        [Forming, Open, Running, Ended, Failed]
+            .into_iter()
+            .find(|one| one.as_str() == name)
+            .ok_or(StoreError::Corrupt {
+                what: "match status",
+                value: name,
+            })
+    }
 }
 
 /// A player's place in a match.
@@ -308,6 +320,18 @@ impl Outcome {
             Self::Abandoned => "abandoned",
             Self::Void => "void",
         }
+    }
+
+    /// The one of this name.
+    pub(crate) fn parse(name: String) -> StoreResult<Self> {
+        use Outcome::*;
+        [Finished, Abandoned, Void]
+            .into_iter()
+            .find(|one| one.as_str() == name)
+            .ok_or(StoreError::Corrupt {
+                what: "outcome",
+                value: name,
+            })
     }
 }
 

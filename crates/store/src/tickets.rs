@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::StoreResult;
+use crate::{StoreError, StoreResult};
 
 /// Players who wait for a match.
 #[async_trait::async_trait]
@@ -95,6 +95,18 @@ impl TicketStatus {
             Self::TimedOut => "timed_out",
             Self::Failed => "failed",
         }
+    }
+
+    /// The one of this name.
+    pub(crate) fn parse(name: String) -> StoreResult<Self> {
+        use TicketStatus::*;
+        [Queued, Placing, Matched, Cancelled, TimedOut, Failed]
+            .into_iter()
+            .find(|one| one.as_str() == name)
+            .ok_or(StoreError::Corrupt {
+                what: "ticket status",
+                value: name,
+            })
     }
 
     /// Whether nothing more will happen to the ticket.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::EmbeddedStore;
 use super::rows::{self, millis};
-use crate::boards::{PAGE_LIMITS, rank_entries, split_around};
+use crate::boards::{PAGE_LIMITS, cursor_of, rank_entries, split_around, split_off};
 use crate::tally::{self, BoardScore, Scored};
 use crate::{
     BoardCursor, BoardEntry, BoardKey, BoardPage, BoardRule, BoardStart, Boards, Rebuild, Standing,
@@ -311,19 +311,4 @@ async fn count(tx: &mut Transaction<'_, Sqlite>, board: i64) -> StoreResult<u64>
         .fetch_one(&mut **tx)
         .await?;
     Ok(count.unsigned_abs())
-}
-
-fn cursor_of(entry: &BoardEntry) -> BoardCursor {
-    BoardCursor {
-        score: entry.score,
-        at: entry.at,
-        player_id: entry.player_id,
-    }
-}
-
-/// At most `limit` entries, and whether there are more.
-fn split_off(mut entries: Vec<BoardEntry>, limit: u32) -> (Vec<BoardEntry>, bool) {
-    let more = entries.len() > limit as usize;
-    entries.truncate(limit as usize);
-    (entries, more)
 }

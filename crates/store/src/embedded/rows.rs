@@ -47,7 +47,7 @@ pub(super) fn ticket(row: &SqliteRow) -> StoreResult<Ticket> {
         game: row.try_get("game_id")?,
         mode: row.try_get("mode")?,
         code: row.try_get("code")?,
-        status: ticket_status(row.try_get("status")?)?,
+        status: TicketStatus::parse(row.try_get("status")?)?,
         reason: row.try_get("reason")?,
         match_id: optional_uuid(row, "match_id")?,
         queued_at: time(row, "queued_at")?,
@@ -71,10 +71,10 @@ pub(super) fn game_match(row: &SqliteRow) -> StoreResult<Match> {
         options: row.try_get("options")?,
         authority_mode: row.try_get("authority_mode")?,
         rated: row.try_get("rated")?,
-        status: match_status(row.try_get("status")?)?,
+        status: MatchStatus::parse(row.try_get("status")?)?,
         slots: Vec::new(),
         epoch: epoch.unsigned_abs(),
-        outcome: outcome.map(parse_outcome).transpose()?,
+        outcome: outcome.map(Outcome::parse).transpose()?,
         reason: row.try_get("reason")?,
         details: row.try_get("details")?,
         winner: optional_uuid(row, "winner")?,
@@ -174,39 +174,6 @@ fn parse_uuid(text: String) -> StoreResult<Uuid> {
         what: "id",
         value: text,
     })
-}
-
-fn ticket_status(text: String) -> StoreResult<TicketStatus> {
-    use TicketStatus::*;
-    [Queued, Placing, Matched, Cancelled, TimedOut, Failed]
-        .into_iter()
-        .find(|s| s.as_str() == text)
-        .ok_or(StoreError::Corrupt {
-            what: "ticket status",
-            value: text,
-        })
-}
-
-fn match_status(text: String) -> StoreResult<MatchStatus> {
-    use MatchStatus::*;
-    [Forming, Open, Running, Ended, Failed]
-        .into_iter()
-        .find(|s| s.as_str() == text)
-        .ok_or(StoreError::Corrupt {
-            what: "match status",
-            value: text,
-        })
-}
-
-fn parse_outcome(text: String) -> StoreResult<Outcome> {
-    use Outcome::*;
-    [Finished, Abandoned, Void]
-        .into_iter()
-        .find(|o| o.as_str() == text)
-        .ok_or(StoreError::Corrupt {
-            what: "outcome",
-            value: text,
-        })
 }
 
 fn parse_statistics(text: String) -> StoreResult<Vec<(String, i32)>> {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::ranks::Known;
 use super::rows::millis;
-use crate::boards::{PAGE_LIMITS, rank_entries, split_around};
+use crate::boards::{PAGE_LIMITS, cursor_of, rank_entries, split_around, split_off};
 use crate::{
     BoardCursor, BoardEntry, BoardKey, BoardPage, BoardStart, Boards, Rebuild, Standing,
     StoreResult,
@@ -298,19 +298,4 @@ impl From<EntryRow> for BoardEntry {
             at: row.reached_at,
         }
     }
-}
-
-fn cursor_of(entry: &BoardEntry) -> BoardCursor {
-    BoardCursor {
-        score: entry.score,
-        at: entry.at,
-        player_id: entry.player_id,
-    }
-}
-
-/// At most `limit` entries, and whether there are more.
-fn split_off(mut entries: Vec<BoardEntry>, limit: u32) -> (Vec<BoardEntry>, bool) {
-    let more = entries.len() > limit as usize;
-    entries.truncate(limit as usize);
-    (entries, more)
 }

@@ -133,7 +133,7 @@ impl TryFrom<TicketRow> for Ticket {
             game: row.game_id,
             mode: row.mode,
             code: row.code,
-            status: ticket_status(row.status)?,
+            status: TicketStatus::parse(row.status)?,
             reason: row.reason,
             match_id: row.match_id,
             queued_at: row.queued_at,
@@ -202,10 +202,10 @@ impl TryFrom<MatchRow> for Match {
             options: row.options,
             authority_mode: row.authority_mode,
             rated: row.rated,
-            status: match_status(row.status)?,
+            status: MatchStatus::parse(row.status)?,
             slots: row.slots.0.into_iter().map(MatchSlot::from).collect(),
             epoch: row.lease_epoch.unsigned_abs(),
-            outcome: row.outcome.map(parse_outcome).transpose()?,
+            outcome: row.outcome.map(Outcome::parse).transpose()?,
             reason: row.reason,
             details: row.details,
             winner: row.winner,
@@ -246,37 +246,4 @@ fn within<T: TryFrom<N>, N: Copy + ToString>(what: &'static str, value: N) -> St
         what,
         value: value.to_string(),
     })
-}
-
-fn ticket_status(text: String) -> StoreResult<TicketStatus> {
-    use TicketStatus::*;
-    [Queued, Placing, Matched, Cancelled, TimedOut, Failed]
-        .into_iter()
-        .find(|s| s.as_str() == text)
-        .ok_or(StoreError::Corrupt {
-            what: "ticket status",
-            value: text,
-        })
-}
-
-fn match_status(text: String) -> StoreResult<MatchStatus> {
-    use MatchStatus::*;
-    [Forming, Open, Running, Ended, Failed]
-        .into_iter()
-        .find(|s| s.as_str() == text)
-        .ok_or(StoreError::Corrupt {
-            what: "match status",
-            value: text,
-        })
-}
-
-fn parse_outcome(text: String) -> StoreResult<Outcome> {
-    use Outcome::*;
-    [Finished, Abandoned, Void]
-        .into_iter()
-        .find(|o| o.as_str() == text)
-        .ok_or(StoreError::Corrupt {
-            what: "outcome",
-            value: text,
-        })
 }
