@@ -137,6 +137,7 @@ impl Api {
     /// Adds what the service counts to a registry: `gameserver_http_…`, under their whole names.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.shared.metrics.register(registry);
+        self.shared.passwords.register(registry);
     }
 
     /// Places matches, notes who is there, keeps the store up and tidies until `shutdown`; then it

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
@@ -22,6 +24,7 @@ pub(crate) struct Passwords {
     /// The hash of a password that nobody knows, to compare with where there is no account: an
     /// unknown name then takes as long as a wrong password.
     decoy: String,
+    checked: Counter,
 }
 
 impl Passwords {
@@ -34,7 +37,17 @@ impl Passwords {
             threads: Arc::new(Semaphore::new(threads)),
             places: Semaphore::new(threads + MAX_WAITING),
             decoy,
+            checked: Counter::default(),
         })
+    }
+
+    /// Adds the metrics to a registry, under their whole names.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "gameserver_passwords_checked",
+            "Passwords that were hashed to compare them, those of unknown names too",
+            self.checked.clone(),
+        );
     }
 
     /// Hashes a new password, to store; one that is guessed at once is refused, as `field`.
@@ -69,11 +82,13 @@ impl Passwords {
     ) -> Result<bool, Problem> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.decoy.clone());
+        let checked = self.checked.clone();
         let matches = self
             .run(move || {
                 let argon2 = argon2()?;
                 let verified: Result<(), _> =
                     argon2.verify_password(normal(&password).as_bytes(), hash.as_str());
+                checked.inc();
                 Ok(verified.is_ok())
             })
             .await?;
@@ -150,3 +165,32 @@ const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;
 /// Most who wait for a thread: about a second of work for each thread.
 const MAX_WAITING: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::SystemEnvironment;
+
+    /// The cost of a check is by the parameters in the hash.
+    #[tokio::test]
+    async fn the_decoy_costs_what_a_players_hash_does() {
+        let passwords = Passwords::new(&SystemEnvironment).await.unwrap();
+        let own = passwords
+            .hash_new(
+                "password",
+                "zq8#vLpw-42".to_owned(),
+                "Ada",
+                &SystemEnvironment,
+            )
+            .await;
+        let own = own.ok().unwrap();
+        let cost = |hash: &str| {
+            hash.split('$')
+                .take(4)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(cost(&passwords.decoy), cost(&own));
+        assert_eq!(cost(&own), ["", "argon2id", "v=19", "m=19456,t=2,p=1"]);
+    }
+}

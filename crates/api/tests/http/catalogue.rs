@@ -129,10 +129,7 @@ async fn requests_are_counted_by_route() {
             .await
             .expect(StatusCode::NOT_FOUND);
     }
-    let mut registry = prometheus_client::registry::Registry::default();
-    world.api.register_metrics(&mut registry);
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let text = world.metrics();
     for line in [
         "gameserver_http_requests_total{method=\"GET\",route=\"/games\",status=\"2xx\"} 1\n",
         "gameserver_http_requests_total{method=\"POST\",route=\"/auth/register\",status=\"2xx\"} 1\n",

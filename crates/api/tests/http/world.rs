@@ -109,6 +109,15 @@ impl World {
         task.await.unwrap();
     }
 
+    /// What the service counts, as Prometheus reads it.
+    pub(crate) fn metrics(&self) -> String {
+        let mut registry = prometheus_client::registry::Registry::default();
+        self.api.register_metrics(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
     pub(crate) async fn call(&self, request: Request<Body>) -> Answer {
         send(self.router.clone(), request).await
     }
