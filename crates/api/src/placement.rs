@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use gs_matchmaker::{Member, Mode, ProposedMatch, Rules, WaitingTicket, match_batch};
-use gs_store::{FormMatch, Match, NewMatch, NewSlot, StoreError, StoreResult};
+use gs_matchmaker::{
+    Group, Member, PlayerCount, ProposedMatch, ProposedSlot, Rating, Rules, Teams, match_batch,
+};
+use gs_store::{FormMatch, Match, NewMatch, NewSlot, StoreError, StoreResult, Ticket};
 use livekit_rooms::RoomError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::Shared;
-use crate::catalog::GameInfo;
+use crate::catalog::{GameInfo, GameMode};
 use crate::environment::{new_id, random};
 
 /// Runs until it is dropped.
@@ -105,23 +107,28 @@ impl Placement {
             .store()
             .queued_tickets(&game.id, MAX_BATCH)
             .await?;
-        let waiting: Vec<WaitingTicket> = tickets
-            .into_iter()
-            .map(|t| WaitingTicket {
-                ticket_id: t.id,
-                player_id: t.player_id,
-                mode: t.mode,
-                code: t.code,
-                queued_at: t.queued_at,
-            })
-            .collect();
-        for proposed in match_batch(&waiting, &rules(game), self.shared.now()) {
+        for mode in &game.modes {
+            let waiting = tickets.iter().filter(|t| t.mode == mode.name);
+            let waiting: Vec<Group> = waiting.map(group).collect();
+            let proposals = match_batch(&waiting, &rules(game, mode), self.shared.now());
+            self.form_all(game, mode, proposals).await?;
+        }
+        Ok(())
+    }
+
+    async fn form_all(
+        &mut self,
+        game: &Arc<GameInfo>,
+        mode: &GameMode,
+        proposals: Vec<ProposedMatch>,
+    ) -> StoreResult<()> {
+        for proposed in proposals {
             // Beyond the bound, tickets stay queued: the end of a placement is a change, and the
             // next round takes them.
             let Ok(place) = self.places.clone().try_acquire_owned() else {
                 break;
             };
-            if let Some((match_id, room)) = form(&self.shared, game, proposed).await? {
+            if let Some((match_id, room)) = form(&self.shared, game, mode, proposed).await? {
                 let (shared, game) = (self.shared.clone(), game.id.clone());
                 self.placing
                     .spawn(open_room(shared, game, match_id, room, place));
@@ -131,14 +138,33 @@ impl Placement {
     }
 }
 
-fn rules(game: &GameInfo) -> Rules {
-    let mode = |m: &crate::GameMode| Mode {
-        name: m.name.clone(),
-        players: m.players,
-        teams: game.teams,
-    };
+fn rules(game: &GameInfo, mode: &GameMode) -> Rules {
     Rules {
-        modes: game.modes.iter().map(mode).collect(),
+        players: PlayerCount::exactly(mode.players),
+        teams: match game.teams {
+            0 => Teams::Everyone,
+            count => Teams::Even(count),
+        },
+        skill: None,
+        ..Rules::default()
+    }
+}
+
+fn group(ticket: &Ticket) -> Group {
+    Group {
+        id: ticket.id,
+        members: vec![Member {
+            ticket_id: ticket.id,
+            player_id: ticket.player_id,
+            skill: 0.0,
+            rating: Rating::default(),
+            matches: 0,
+        }],
+        code: ticket.code.clone(),
+        queued_at: ticket.queued_at,
+        returned: false,
+        attributes: Default::default(),
+        latency_ms: Default::default(),
     }
 }
 
@@ -146,13 +172,10 @@ fn rules(game: &GameInfo) -> Rules {
 async fn form(
     shared: &Shared,
     game: &GameInfo,
+    mode: &GameMode,
     proposed: ProposedMatch,
 ) -> StoreResult<Option<(Uuid, String)>> {
-    // Only modes that the game has are proposed.
-    let Some(mode) = game.modes.iter().find(|m| m.name == proposed.mode) else {
-        return Ok(None);
-    };
-    let slot = |m: Member| NewSlot {
+    let slot = |m: ProposedSlot| NewSlot {
         ticket_id: m.ticket_id,
         player_id: m.player_id,
         team: m.team,
@@ -161,13 +184,13 @@ async fn form(
         id: new_id(shared.environment()),
         room: String::new(),
         game: game.id.clone(),
-        mode: proposed.mode,
+        mode: mode.name.clone(),
         module_sha256: game.module_sha256.clone(),
         teams: game.teams,
         options: game.options.clone(),
         authority_mode: mode.authority_mode.clone(),
         rated: mode.rated,
-        slots: proposed.members.into_iter().map(slot).collect(),
+        slots: proposed.slots.into_iter().map(slot).collect(),
         created_at: shared.now(),
     };
     for _ in 0..MAX_ROOM_NAMES {
