@@ -19,7 +19,7 @@ pub use batch::{ProposedMatch, ProposedSlot, match_batch};
 pub use explain::{Exclusion, Explanation, Queue, Widening};
 pub use fill::{Filled, Opening, Playing, fill};
 pub use quality::Quality;
-pub use rating::{RatedPlayer, Rating, rate};
+pub use rating::{PLACEMENT_MATCHES, RatedPlayer, Rating, rate, win_probabilities};
 pub use rules::{
     AttributeError, AttributeKind, AttributeRule, LatencyRule, MAX_ATTRIBUTES, MAX_HEAD_START,
     MAX_REGIONS, MAX_VALUES, PartySkill, PlayerCount, Priority, Rules, RulesError, SkillRule,
