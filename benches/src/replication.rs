@@ -264,6 +264,7 @@ fn manifest() -> Manifest {
         max_players: 64,
         teams: 0,
         hidden_state: true,
+        backfill: false,
         late_window_ms: 0,
         max_save_bytes: 1024,
         leaderboard: LeaderboardRule::None,

@@ -264,6 +264,7 @@ impl Adding {
             max_players: players,
             teams: 0,
             hidden_state: false,
+            backfill: false,
             late_window_ms: 100,
             max_save_bytes: 4,
             leaderboard: LeaderboardRule::None,

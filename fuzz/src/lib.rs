@@ -220,6 +220,7 @@ fn schema() -> Schema {
         max_players: 8,
         teams: 0,
         hidden_state: false,
+        backfill: false,
         late_window_ms: 100,
         max_save_bytes: 1,
         leaderboard: LeaderboardRule::None,

@@ -22,6 +22,7 @@ pub(crate) fn manifest_object(manifest: &Manifest) -> JsValue {
         .set("players", players.into_value())
         .set("teams", manifest.teams)
         .set("hidden_state", manifest.hidden_state)
+        .set("backfill", manifest.backfill)
         .set("late_window_ms", manifest.late_window_ms)
         .set("input", list(&manifest.input, field))
         .set("commands", list(&manifest.commands, message))

@@ -48,6 +48,7 @@ pub fn parse(text: &str, tick_rate: u32) -> Result<Manifest, ManifestJsonError> 
         max_players: players.whole("max")?,
         teams: root.whole("teams")?,
         hidden_state: root.flag("hidden_state")?,
+        backfill: root.get("backfill").is_some() && root.flag("backfill")?,
         late_window_ms: root.whole("late_window_ms")?,
         max_save_bytes: root.whole("max_save_bytes")?,
         leaderboard: match leaderboard.text("rule")?.as_str() {

@@ -169,6 +169,7 @@ mod tests {
             max_players: 2,
             teams: 0,
             hidden_state: false,
+            backfill: false,
             late_window_ms: 100,
             max_save_bytes: 64,
             leaderboard: LeaderboardRule::Best,

@@ -101,6 +101,14 @@ impl InputBuffer {
         }
     }
 
+    /// Forgets what it holds, for the slot has another player; what was counted stays.
+    pub fn reset(&mut self) {
+        self.ticks.fill(0);
+        (self.newest_late, self.newest_used, self.newest_received) = (0, 0, 0);
+        (self.margin, self.repeats_left, self.view, self.missed) = (0, 0, 0, 0);
+        self.last.clear();
+    }
+
     /// Takes a frame of `tick` that satisfies the schema. The first one of a tick counts.
     ///
     /// # Panics
@@ -379,6 +387,26 @@ mod tests {
             (counters.late, counters.duplicate, counters.accepted),
             (1, 1, 1)
         );
+    }
+
+    #[test]
+    fn nothing_of_an_earlier_player_is_left() {
+        let mut buffer = InputBuffer::new(1, LateFrames::RollForward);
+        buffer.insert(9, &[9], at(10, 0));
+        assert_eq!(fresh(&mut buffer, 11), Some(9));
+        buffer.insert(12, &[12], at(11, 0));
+        buffer.handle_view(11 * TICK);
+        buffer.note_punctual(false);
+        buffer.reset();
+        let mut out = Vec::new();
+        assert!(!buffer.has(12) && !buffer.take_fresh(12, &mut out) && !buffer.repeat(&mut out));
+        assert!(!buffer.waits(12, 60));
+        assert_eq!((buffer.newest_used(), buffer.margin()), (0, 0));
+        assert_eq!(buffer.view_at(12, 60), 12 * TICK);
+        assert_eq!(buffer.counters().accepted, 1);
+        // The newcomer's own frame of the same tick is no duplicate.
+        assert_eq!(buffer.insert(12, &[7], at(12, 0)), Admission::RolledForward);
+        assert_eq!(fresh(&mut buffer, 13), Some(7));
     }
 
     #[test]

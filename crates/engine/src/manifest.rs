@@ -19,6 +19,8 @@ pub struct Manifest {
     pub teams: u8,
     /// Whether viewers may see different net states.
     pub hidden_state: bool,
+    /// Whether a slot whose player has left may be joined again, by another player.
+    pub backfill: bool,
     /// How long an input may come late and still be rolled in, in milliseconds (0–250).
     pub late_window_ms: u32,
     /// Bound on the canonical state, in bytes.

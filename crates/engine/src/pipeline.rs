@@ -172,12 +172,14 @@ impl<S: Simulation> Pipeline<S> {
         Ok(())
     }
 
-    /// Lets a player take part from the next tick on.
+    /// Lets a player take part from the next tick on: where the manifest says `backfill`, also in a
+    /// slot that another player has left, whose inputs are forgotten.
     ///
     /// # Errors
-    /// [`Refusal`] for a slot or team that does not exist, or a slot that joined or left before.
+    /// [`Refusal`] for a slot or team that does not exist, a slot that takes part already, or one
+    /// that was left and may not be joined again.
     pub fn handle_join(&mut self, slot: Slot, team: u8) -> Result<(), Refusal> {
-        let teams = self.config.teams;
+        let (teams, backfill) = (self.config.teams, self.simulation.manifest().backfill);
         let state = find(&mut self.slots, slot)?;
         if team >= teams.max(1) {
             return Err(Refusal::NoSuchTeam { team, teams });
@@ -185,6 +187,12 @@ impl<S: Simulation> Pipeline<S> {
         match state.presence {
             Presence::Expected => state.presence = Presence::Present,
             Presence::Present => return Err(Refusal::AlreadyJoined { slot }),
+            Presence::Gone if backfill => {
+                // Commands of the earlier player that wait for a tick come before its leave, and
+                // go on counting.
+                state.inputs.reset();
+                state.presence = Presence::Present;
+            }
             Presence::Gone => return Err(Refusal::Gone { slot }),
         }
         self.pending.push_back(Happening {
@@ -194,7 +202,7 @@ impl<S: Simulation> Pipeline<S> {
         Ok(())
     }
 
-    /// Takes a player out for good.
+    /// Takes a player out; it does not come back, though another one may join in its slot.
     ///
     /// # Errors
     /// [`Refusal`] for a slot that does not take part.
@@ -578,7 +586,7 @@ pub enum Refusal {
         /// The slot.
         slot: Slot,
     },
-    /// The slot has left for good.
+    /// The slot's player has left.
     #[error("slot {slot} has left the match")]
     Gone {
         /// The slot.

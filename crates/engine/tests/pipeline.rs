@@ -202,6 +202,86 @@ fn who_leaves_stays_away() {
 }
 
 #[test]
+fn a_substitute_takes_the_slot_and_nothing_of_the_earlier_players_inputs() {
+    let mut pipeline = Pipeline::new(Pushers::with_backfill(), config(2), 7).unwrap();
+    pipeline.handle_join(0, 0).unwrap();
+    for tick in 1..=3 {
+        frame(&mut pipeline, 0, tick, 9);
+        run(&mut pipeline).unwrap();
+    }
+    // What waits: an input for a tick to come, a late one, and a command.
+    frame(&mut pipeline, 0, 5, 50);
+    pipeline.handle_command(0, &shout("bye")).unwrap();
+    pipeline.handle_leave(0).unwrap();
+    pipeline.handle_join(0, 0).unwrap();
+    assert_eq!(
+        pipeline.handle_join(0, 0).unwrap_err(),
+        Refusal::AlreadyJoined { slot: 0 }
+    );
+    run(&mut pipeline).unwrap();
+    let log = pipeline.tick_log();
+    let kinds: Vec<u8> = log.happenings.iter().map(|h| kind(&h.kind)).collect();
+    assert_eq!(kinds, [b'c', b'l', b'j'], "in the order in which they came");
+    assert_eq!(
+        log.inputs[0].status,
+        InputStatus::Absent,
+        "nothing is repeated"
+    );
+    assert_eq!(pipeline.slot_status(0).unwrap().input_tick, 0);
+    run(&mut pipeline).unwrap();
+    assert_eq!(pipeline.tick_log().inputs[0].status, InputStatus::Absent);
+    assert_eq!(frame(&mut pipeline, 0, 6, 7), Admission::Accepted);
+    run(&mut pipeline).unwrap();
+    assert_eq!(pipeline.tick_log().inputs[0].data, [7]);
+
+    // As many commands as anybody may send, and a slot that nobody was matched into.
+    for _ in 0..MAX_COMMANDS_PER_TICK {
+        pipeline.handle_command(0, &shout("hi")).unwrap();
+    }
+    assert_eq!(
+        pipeline.slot_status(1).unwrap().presence,
+        Presence::Expected
+    );
+    pipeline.handle_join(1, 0).unwrap();
+    run(&mut pipeline).unwrap();
+    let joined = pipeline.tick_log().happenings.last().unwrap();
+    assert_eq!((joined.slot, kind(&joined.kind)), (1, b'j'));
+}
+
+fn kind(kind: &HappeningKind) -> u8 {
+    match kind {
+        HappeningKind::Join { .. } => b'j',
+        HappeningKind::Leave => b'l',
+        HappeningKind::Command(_) => b'c',
+    }
+}
+
+#[test]
+fn a_log_with_substitutes_replays_to_the_same_state() {
+    let mut pipeline = Pipeline::new(Pushers::with_backfill(), config(3), 7).unwrap();
+    let mut replay = Pushers::with_backfill();
+    replay.init(7, &config(3)).unwrap();
+    let mut effects = Effects::default();
+    for tick in 1..=200u32 {
+        let slot = (tick / 20 % 3) as u8;
+        match tick % 20 {
+            3 => pipeline.handle_join(slot, 0).unwrap(),
+            17 => pipeline.handle_leave(slot).unwrap(),
+            _ => {}
+        }
+        for slot in 0..3 {
+            let push = (tick * 7 + u32::from(slot)) % 50;
+            let _ = pipeline.handle_frame(slot, tick, &[push as u8], 0);
+        }
+        run(&mut pipeline).unwrap();
+        replay.step(pipeline.tick_log(), &mut effects).unwrap();
+        let mut saved = Vec::new();
+        replay.save(&mut saved).unwrap();
+        assert_eq!(pipeline.save().unwrap(), saved, "tick {tick}");
+    }
+}
+
+#[test]
 fn commands_are_checked_bounded_and_become_happenings() {
     let mut pipeline = started(1);
     assert!(matches!(

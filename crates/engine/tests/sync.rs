@@ -55,6 +55,7 @@ fn adding(flaw: Flaw) -> Adding {
             max_players: 4,
             teams: 2,
             hidden_state: false,
+            backfill: false,
             late_window_ms: 100,
             max_save_bytes: 64,
             leaderboard: LeaderboardRule::Best,
@@ -336,4 +337,40 @@ fn a_random_match_keeps_the_schema_and_is_the_same_from_the_same_seed() {
     }
     assert_eq!(joins, 4);
     assert!(commands > 100 && lags > 100, "{commands} {lags}");
+}
+
+#[test]
+fn a_random_match_has_substitutes_where_the_game_takes_them_and_only_there() {
+    let mut manifest = adding(Flaw::None).manifest;
+    let joins = |manifest: &_| {
+        let mut random = RandomMatch::new(manifest, 4, 1);
+        let mut joined = [0; 4];
+        let mut there = [false; 4];
+        for _ in 0..20_000 {
+            let log = random.next_log();
+            for happening in &log.happenings {
+                let slot = usize::from(happening.slot);
+                match happening.kind {
+                    HappeningKind::Join { .. } => {
+                        assert!(!there[slot]);
+                        joined[slot] += 1;
+                        there[slot] = true;
+                    }
+                    HappeningKind::Leave => there[slot] = false,
+                    HappeningKind::Command(_) => assert!(there[slot]),
+                }
+            }
+            for (slot, input) in log.inputs.iter().enumerate() {
+                assert!(there[slot] || input.status == InputStatus::Absent);
+            }
+        }
+        joined
+    };
+    assert_eq!(joins(&manifest), [1; 4]);
+    manifest.backfill = true;
+    let with = joins(&manifest);
+    assert!(
+        with[..2] == [1; 2] && with[2] > 2 && with[3] > 2,
+        "{with:?}"
+    );
 }

@@ -316,18 +316,18 @@ proptest! {
         window in 0..=12_u32,
         calls in prop::collection::vec((0..4_u8, 0..40_u32, -90..90_i8, 0..6_u8), 50..400),
     ) {
-        let mut server = Pipeline::new(Pushers::new(), config(4), 3)
+        let mut server = Pipeline::new(Pushers::with_backfill(), config(4), 3)
             .unwrap()
             .with_late_window(window)
             .unwrap();
-        let mut replay = Pushers::new();
+        let mut replay = Pushers::with_backfill();
         replay.init(3, &config(4)).unwrap();
         let mut effects = Effects::default();
         let mut next = 1;
         for (slot, offset, push, what) in calls {
             match what {
                 0 => { let _ = server.handle_join(slot, 0); }
-                1 if push == 0 => { let _ = server.handle_leave(slot); }
+                1 if push % 4 == 0 => { let _ = server.handle_leave(slot); }
                 1 => { let _ = server.handle_command(slot, &shout("a")); }
                 2 => server.begin_tick(),
                 _ => {

@@ -34,6 +34,13 @@ pub trait Game: State + 'static {
     /// Whether viewers see different things. It must be true where [`visible`](Self::visible)
     /// hides anything, and is taken as true where a field is owner-only or team-only.
     const HIDDEN_STATE: bool = false;
+    /// Whether a slot whose player has left, or that nobody was matched into, may be joined by
+    /// another player while the match runs: [`join`](Self::join) is then called for a slot that
+    /// [`leave`](Self::leave) was called for before. What the slot scored stays with the slot, for
+    /// the result counts for whoever was matched into it first; what belongs to a body (place,
+    /// health, timers, what was seen of it) starts anew. Servers ask for substitutes only where
+    /// their configuration says so, too.
+    const BACKFILL: bool = false;
     /// How long an input may come late and still be rolled in, in milliseconds (0–250).
     const LATE_WINDOW_MS: u32 = 100;
     /// Bound on the saved state, in bytes (at most 16 MiB).
@@ -56,11 +63,12 @@ pub trait Game: State + 'static {
     fn new(setup: &Setup<Self::Options>, seed: u64) -> Self;
 
     /// A player takes part from this tick on. `team` is 0 where there are none.
+    /// With [`BACKFILL`](Self::BACKFILL) it may be another one in a slot that was left.
     fn join(&mut self, slot: Slot, team: u8, out: &mut Effects<Self::Event>) {
         let _ = (slot, team, out);
     }
 
-    /// A player has left and does not come back. It may be one that never joined.
+    /// A player has left and does not come back.
     fn leave(&mut self, slot: Slot, out: &mut Effects<Self::Event>) {
         let _ = (slot, out);
     }

@@ -402,6 +402,7 @@ mod tests {
             max_players: 4,
             teams: 0,
             hidden_state,
+            backfill: false,
             late_window_ms: 100,
             max_save_bytes: 1,
             leaderboard: LeaderboardRule::None,

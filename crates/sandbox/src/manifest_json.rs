@@ -29,6 +29,7 @@ pub(crate) fn parse(json: &str, default_tick_rate: u32) -> Result<Manifest, Modu
         max_players: read.players.max,
         teams: read.teams,
         hidden_state: read.hidden_state,
+        backfill: read.backfill,
         late_window_ms: read.late_window_ms,
         max_save_bytes: read.max_save_bytes,
         leaderboard: match read.leaderboard.rule {
@@ -55,6 +56,8 @@ struct ManifestJson {
     players: PlayersJson,
     teams: u8,
     hidden_state: bool,
+    #[serde(default)]
+    backfill: bool,
     late_window_ms: u32,
     max_save_bytes: u32,
     leaderboard: LeaderboardJson,

@@ -204,6 +204,11 @@ fn manifests_that_cannot_be_read() {
     check_manifest("\"title\": \"Sum\",", "", "missing field `title`");
     check_manifest("\"title\"", "\"titel\"", "unknown field `titel`");
     check_manifest("\"abi\": 1", "\"abi\": 2", "`abi` is 2, expected 1");
+    check_manifest(
+        "\"hidden_state\": false",
+        "\"hidden_state\": false, \"backfill\": 1",
+        "invalid type: integer `1`, expected a boolean",
+    );
     check_manifest("\"u8\"", "\"u9\"", "unknown variant `u9`");
     check_manifest("\"best\"", "\"worst\"", "unknown variant `worst`");
     check_manifest(

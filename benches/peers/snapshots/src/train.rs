@@ -112,6 +112,7 @@ fn schema() -> anyhow::Result<Schema> {
         max_players: 1,
         teams: 0,
         hidden_state: false,
+        backfill: false,
         late_window_ms: 0,
         max_save_bytes: 1,
         leaderboard: LeaderboardRule::None,

@@ -48,6 +48,13 @@ fn a_manifest_is_read() {
     assert_eq!(linear, [true, false, false, true]);
     assert_eq!(fields[0].predict, Predict::Owner);
     assert_eq!(fields[2].audience, Audience::Team);
+    let backfill = |text: &str| {
+        parse(&TEXT.replace("\"teams\"", text), 30)
+            .unwrap()
+            .backfill
+    };
+    assert!(backfill("\"backfill\": true, \"teams\""));
+    assert!(!backfill("\"backfill\": false, \"teams\"") && !manifest.backfill);
     assert_eq!(
         parse(
             &TEXT.replace("\"teams\"", "\"tick_rate\": 20, \"teams\""),

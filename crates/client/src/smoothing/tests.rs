@@ -22,6 +22,7 @@ fn layout(kinds: &[NetFieldKind]) -> Layout {
         max_players: 2,
         teams: 0,
         hidden_state: false,
+        backfill: false,
         late_window_ms: 100,
         max_save_bytes: 100,
         leaderboard: LeaderboardRule::None,

@@ -23,6 +23,7 @@ fn layout(fields: Vec<NetField>) -> Layout {
         max_players: 2,
         teams: 0,
         hidden_state: false,
+        backfill: false,
         late_window_ms: 100,
         max_save_bytes: 100,
         leaderboard: gs_engine::manifest::LeaderboardRule::None,

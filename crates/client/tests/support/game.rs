@@ -55,6 +55,7 @@ pub(crate) fn manifest() -> Manifest {
         max_players: 8,
         teams: 0,
         hidden_state: false,
+        backfill: false,
         late_window_ms: 100,
         max_save_bytes: 1024,
         leaderboard: LeaderboardRule::Best,

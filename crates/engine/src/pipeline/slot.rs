@@ -10,7 +10,7 @@ pub enum Presence {
     Expected,
     /// It takes part; a player who is silent for a while still does.
     Present,
-    /// It has left for good.
+    /// It has left; where the manifest says `backfill`, another player may join in its place.
     Gone,
 }
 

@@ -3,8 +3,8 @@
 use crate::manifest::{Field, FieldKind, Manifest, Message};
 use crate::simulation::{Happening, HappeningKind, InputStatus, Slot, SlotInput, Tick, TickLog};
 
-/// Makes the tick logs of a match from a seed: joins, leaves, commands and inputs that keep the
-/// game's schema, as a server would pass them on. The same manifest, players and seed give the
+/// Makes the tick logs of a match from a seed: joins, leaves, substitutes where the game takes them,
+/// commands and inputs that keep the game's schema, as a server would pass them on. The same manifest, players and seed give the
 /// same logs.
 #[derive(Clone, Debug)]
 pub struct RandomMatch {
@@ -12,6 +12,7 @@ pub struct RandomMatch {
     commands: Vec<Message>,
     teams: u8,
     tick_rate: u32,
+    backfill: bool,
     players: Vec<Player>,
     rng: Rng,
     tick: Tick,
@@ -50,6 +51,7 @@ impl RandomMatch {
             commands: manifest.commands.clone(),
             teams: manifest.teams,
             tick_rate: manifest.tick_rate,
+            backfill: manifest.backfill,
             rng,
             tick: 0,
         }
@@ -82,8 +84,15 @@ impl RandomMatch {
         }
         // The first two stay, so that most matches go on.
         if slot >= 2 && self.rng.chance(1, LEAVE_ONCE_IN) {
-            self.players[slot].left = true;
             push(HappeningKind::Leave);
+            self.players[slot].left = true;
+            if self.backfill {
+                // A substitute comes, of whom nothing has been heard yet.
+                self.players[slot] = Player {
+                    joins: self.tick + 1 + self.rng.below(LATE_JOIN),
+                    ..Player::default()
+                };
+            }
             return;
         }
         if !self.commands.is_empty() && self.rng.chance(1, COMMAND_ONCE_IN) {

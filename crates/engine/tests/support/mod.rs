@@ -43,6 +43,14 @@ impl Pushers {
             state: State::default(),
         }
     }
+
+    /// One that takes substitutes.
+    #[allow(dead_code, reason = "not every test has substitutes")]
+    pub(crate) fn with_backfill() -> Self {
+        let mut this = Self::new();
+        this.manifest.backfill = true;
+        this
+    }
 }
 
 impl Simulation for Pushers {
@@ -176,6 +184,7 @@ pub(crate) fn manifest() -> Manifest {
         max_players: 8,
         teams: 0,
         hidden_state: false,
+        backfill: false,
         late_window_ms: 100,
         max_save_bytes: 1024,
         leaderboard: LeaderboardRule::Best,

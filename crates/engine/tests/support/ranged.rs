@@ -43,6 +43,7 @@ pub(crate) fn schema_of(entities: Vec<EntityKind>) -> Schema {
         max_players: 8,
         teams: 0,
         hidden_state: false,
+        backfill: false,
         late_window_ms: 0,
         max_save_bytes: 1,
         leaderboard: LeaderboardRule::None,

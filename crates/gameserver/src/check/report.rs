@@ -105,6 +105,9 @@ impl Report<'_> {
                 ""
             }
         )?;
+        if manifest.backfill {
+            writeln!(f, "             takes substitutes in slots that are free")?;
+        }
         let input = manifest.input.iter().map(|field| field.name.as_str());
         writeln!(
             f,

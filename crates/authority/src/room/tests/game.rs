@@ -67,6 +67,7 @@ impl Game {
             max_players: 64,
             teams: 0,
             hidden_state,
+            backfill: false,
             late_window_ms: 100,
             max_save_bytes: 1 << 20,
             leaderboard: LeaderboardRule::Best,
