@@ -33,6 +33,8 @@ export interface MatchPlayer {
   readonly team: number;
   /** `expected`: matched, never seen; `lost`: silent, the slot is held; `gone`: left for good. */
   readonly presence: "expected" | "present" | "lost" | "gone";
+  /** Whether the slot is free, and a player is looked for: then nobody's id and name are there. */
+  readonly open: boolean;
 }
 
 /** What one player came out with. */

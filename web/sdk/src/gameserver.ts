@@ -1,6 +1,7 @@
 import { type Account, AccountSession, memoryStore, type SessionStore } from "./account.js";
 import { ApiError, type Fetch, type RequestOptions, request } from "./http.js";
 import { ModuleCache } from "./module.js";
+import { Parties, type Party } from "./parties.js";
 import { type JoinOptions, MatchSession, type RoomToken, type SessionApi } from "./session.js";
 import { type Match, Ticket, type TicketApi, type TicketStatus } from "./ticket.js";
 import { digest, loadClient } from "./wasm.js";
@@ -38,13 +39,18 @@ export interface QueueOptions {
   readonly mode?: string;
   /** A private match with whoever gives the same code. */
   readonly code?: string;
+  /** Queues this party, of which this player is the leader: it is matched as a whole. */
   readonly partyId?: string;
-  readonly attributes?: Readonly<Record<string, unknown>>;
-  /** Measured round trips, by region. */
+  /** What the mode's rules match by: texts, numbers, or lists of texts to choose from. */
+  readonly attributes?: Readonly<Record<string, AttributeValue>>;
+  /** Measured round trips in whole milliseconds, by region; regions that the game lacks are ignored. */
   readonly latencyMs?: Readonly<Record<string, number>>;
   /** Gives up an earlier ticket for the same game instead of being refused because of it. */
   readonly replace?: boolean;
 }
+
+/** What a player says of themselves, for the rules of a mode to match by. */
+export type AttributeValue = string | number | readonly string[];
 
 /** A player's figures in a game. */
 export interface Stats {
@@ -52,6 +58,10 @@ export interface Stats {
   readonly username: string;
   readonly game: string;
   readonly rating: number;
+  /** By how much the rating may be off, as a standard deviation. */
+  readonly rating_uncertainty?: number;
+  /** How many matches until the rating is held to be settled. */
+  readonly placement_matches_left?: number;
   readonly matches: number;
   readonly wins: number;
   readonly losses: number;
@@ -76,6 +86,8 @@ export interface LeaderboardPage {
 
 /** A GameServer, as one player uses it. */
 export class GameServer {
+  /** Parties: friends who are matched together. */
+  readonly parties: Parties;
   readonly #fetch: Fetch;
   readonly #base: string;
   readonly #session: AccountSession;
@@ -100,6 +112,16 @@ export class GameServer {
     );
     this.#modules = new ModuleCache(this.#fetch, this.#base, digest);
     this.#rooms = { roomToken: (room) => this.roomToken(room), modules: this.#modules };
+    const party = (id: string) => `/parties/${encodeURIComponent(id)}`;
+    this.parties = new Parties({
+      create: () => this.#authorized<Party>("/parties", { method: "POST" }),
+      join: (code) => this.#authorized<Party>("/parties/join", { method: "POST", body: { code } }),
+      get: (id) => this.#authorized<Party>(party(id)),
+      remove: (id, playerId) =>
+        this.#authorized(`${party(id)}/members/${encodeURIComponent(playerId)}`, {
+          method: "DELETE",
+        }),
+    });
   }
 
   /** Who is signed in in this tab. */
@@ -146,7 +168,9 @@ export class GameServer {
   /**
    * Queues for a match.
    *
-   * @throws {ApiError} 404 for an unknown game; 409 with an earlier ticket for it, unless `replace`.
+   * @throws {ApiError} `not-found` for an unknown game; `invalid` with the fields that its rules
+   * refuse; `already-queued` with an earlier ticket for it, unless `replace`, and where a member of
+   * the party has one; `not-the-leader`; `party-changed`; `too-many-requests`.
    */
   async queue(options: QueueOptions): Promise<Ticket> {
     const body = {
@@ -162,8 +186,11 @@ export class GameServer {
     try {
       return await this.#enqueue(body);
     } catch (error) {
-      const earlier = error instanceof ApiError ? error.problem.ticket_id : undefined;
-      if (!options.replace || typeof earlier !== "string") {
+      const { ticket_id: earlier, player_id: whose } =
+        error instanceof ApiError ? error.problem : ({} as ApiError["problem"]);
+      // A member's ticket is the member's to give up.
+      const mine = whose === undefined || whose === this.account?.playerId;
+      if (!options.replace || typeof earlier !== "string" || !mine) {
         throw error;
       }
       await this.ticket(earlier, options.game).cancel();

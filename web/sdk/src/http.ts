@@ -12,10 +12,18 @@ export class ApiError extends Error {
   readonly title: string;
   readonly detail: string;
   readonly errors: readonly FieldError[];
+  /** What it is, for programs, such as `already-queued`; empty where the answer names nothing. */
+  readonly kind: ProblemKind;
+  /** In how many seconds to try again, where the server says so. */
+  readonly retryAfterS: number | undefined;
   /** The whole problem document, for members of single problems, such as `ticket_id`. */
   readonly problem: Readonly<Record<string, unknown>>;
 
-  constructor(status: number, problem: Readonly<Record<string, unknown>>) {
+  constructor(
+    status: number,
+    problem: Readonly<Record<string, unknown>>,
+    retryAfterS?: number | undefined,
+  ) {
     const title = typeof problem.title === "string" ? problem.title : `HTTP ${status}`;
     const detail = typeof problem.detail === "string" ? problem.detail : "";
     super(detail === "" ? title : `${title}: ${detail}`);
@@ -23,9 +31,45 @@ export class ApiError extends Error {
     this.title = title;
     this.detail = detail;
     this.errors = Array.isArray(problem.errors) ? problem.errors.filter(isFieldError) : [];
+    this.kind =
+      typeof problem.type === "string" && problem.type.startsWith(PROBLEM)
+        ? problem.type.slice(PROBLEM.length)
+        : "";
+    this.retryAfterS = retryAfterS;
     this.problem = problem;
   }
 }
+
+/**
+ * What a refusal is. Those that a game has something to say about have a name here:
+ * - `already-queued` (409): a player, oneself or a member of the party, has a live ticket for the
+ *   game; `problem.ticket_id` and `problem.player_id` name it;
+ * - `already-matched` (409): too late to leave the queue;
+ * - `not-the-leader` (403): only the leader queues a party;
+ * - `party-changed` (409): somebody joined or left while the party was queued: queue again;
+ * - `already-in-party` (409): one party at a time; `problem.party_id` names it;
+ * - `party-full` (409): there is no place left in the party;
+ * - `not-accepting`, `already-answered` (409): the match was not to be accepted any more;
+ * - `banned` (403), `too-many-requests` (429, with `retryAfterS`), `unavailable` (503).
+ */
+export type ProblemKind =
+  | "already-queued"
+  | "already-matched"
+  | "not-the-leader"
+  | "party-changed"
+  | "already-in-party"
+  | "party-full"
+  | "not-accepting"
+  | "already-answered"
+  | "banned"
+  | "forbidden"
+  | "not-found"
+  | "invalid"
+  | "too-many-requests"
+  | "unauthorized"
+  | "unavailable"
+  // Others keep their name, without hiding the ones above from editors.
+  | (string & {});
 
 /** How a request is made. */
 export interface RequestOptions {
@@ -93,7 +137,12 @@ export async function request<T>(
   }
   if (!response.ok) {
     const problem = typeof json === "object" && json !== null ? json : {};
-    throw new ApiError(response.status, problem as Record<string, unknown>);
+    const retry = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
+    throw new ApiError(
+      response.status,
+      problem as Record<string, unknown>,
+      Number.isNaN(retry) ? undefined : retry,
+    );
   }
   return json as T;
 }
@@ -103,5 +152,6 @@ function isFieldError(value: unknown): value is FieldError {
   return typeof error?.field === "string" && typeof error.message === "string";
 }
 
+const PROBLEM = "urn:gameserver:problem:";
 /** A proxy's page of HTML is no help beyond its first lines. */
 const MAX_DETAIL = 200;

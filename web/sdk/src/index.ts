@@ -26,6 +26,7 @@ export {
   type Transmit,
 } from "./core.js";
 export {
+  type AttributeValue,
   type Game,
   GameServer,
   type GameServerOptions,
@@ -33,7 +34,7 @@ export {
   type QueueOptions,
   type Stats,
 } from "./gameserver.js";
-export { ApiError, type Fetch, type FieldError } from "./http.js";
+export { ApiError, type Fetch, type FieldError, type ProblemKind } from "./http.js";
 export {
   type Column,
   type EntityKind,
@@ -45,6 +46,7 @@ export {
   parseManifest,
 } from "./manifest.js";
 export { ModuleCache, ModuleError, ModuleInstance } from "./module.js";
+export { Parties, type Party, type PartyMember, type WatchOptions } from "./parties.js";
 export {
   type CloseReason,
   isMatchOver,
@@ -56,12 +58,16 @@ export {
   type SessionStatus,
 } from "./session.js";
 export {
+  type Acceptance,
+  type Exclusion,
+  type Explanation,
   type Match,
   type MatchedPlayer,
   MatchmakingError,
   Ticket,
   type TicketStatus,
   type WaitOptions,
+  type Widening,
 } from "./ticket.js";
 export type { Entity, FieldValue, ViewTable } from "./view.js";
 export { type ClientSource, loadClient, stateHash } from "./wasm.js";

@@ -46,6 +46,8 @@ export type CloseReason =
   | "elsewhere"
   /** The authority or an operator removed this player. */
   | "removed"
+  /** Another player was given this player's slot. */
+  | "replaced"
   /** The room is closed or this player may not join it. */
   | "over"
   /** The server could not be reached again. */
@@ -58,6 +60,7 @@ export interface SessionEvents {
   /** The authority said what the match is; again after each reconnect. */
   welcome: undefined;
   started: { readonly tick: number };
+  /** A slot's player changed: their presence, or who they are where somebody takes a slot over. */
   player: MatchPlayer;
   /**
    * An event of the game. One that this page predicted comes at once, with `predicted`; whatever
@@ -366,6 +369,14 @@ export class MatchSession extends Emitter<SessionEvents> {
     this.#deliver();
   }
 
+  /** Whoever loses their slot to another player has no way back into it. */
+  #handlePlayer(player: MatchPlayer): void {
+    const taken = player.playerId !== "" && player.playerId !== this.match.identity;
+    if (player.slot === this.#core.slot && taken) {
+      this.#close("replaced");
+    }
+  }
+
   #handleDisconnected(reason: DisconnectReason | undefined): void {
     switch (reason) {
       case DisconnectReason.DUPLICATE_IDENTITY:
@@ -563,6 +574,7 @@ export class MatchSession extends Emitter<SessionEvents> {
           break;
         case "player":
           this.emit("player", next.player);
+          this.#handlePlayer(next.player);
           break;
         case "event":
           this.emit("event", next.event);

@@ -2,40 +2,7 @@ import { expect, test } from "vitest";
 import { memoryStore } from "../src/account.js";
 import { GameServer } from "../src/gameserver.js";
 import { ApiError } from "../src/http.js";
-import { MatchmakingError, type TicketStatus } from "../src/ticket.js";
-
-interface Call {
-  path: string;
-  method: string;
-  body: Record<string, unknown>;
-  bearer: string | undefined;
-}
-
-/** A server that answers what `handle` says. */
-function server(handle: (call: Call) => [number, unknown] | Promise<[number, unknown]>) {
-  const calls: Call[] = [];
-  const fetcher = async (url: string, init: RequestInit) => {
-    const headers = init.headers as Record<string, string>;
-    const call: Call = {
-      path: url.replace("http://test", ""),
-      method: init.method ?? "GET",
-      body: init.body === undefined ? {} : JSON.parse(String(init.body)),
-      bearer: headers.authorization?.replace("Bearer ", ""),
-    };
-    calls.push(call);
-    const [status, body] = await handle(call);
-    return new Response(status === 204 ? null : JSON.stringify(body), { status });
-  };
-  return { calls, fetcher };
-}
-
-const tokens = (n: number, expiresIn = 900) => ({
-  player_id: "p",
-  username: "Ann",
-  access_token: `a${n}`,
-  refresh_token: `r${n}`,
-  expires_in: expiresIn,
-});
+import { server, tokens } from "./api.js";
 
 test("many requests with an expired token cost one refresh", async () => {
   let issued = 1;
@@ -142,72 +109,4 @@ test("a problem document becomes a typed error", async () => {
     storage: memoryStore(),
   });
   await expect(down.games()).rejects.toMatchObject({ name: "ApiError", status: 0 });
-});
-
-test("a ticket is polled until the match, over a passing failure", async () => {
-  const answers: [number, unknown][] = [
-    [200, { status: "queued", waited_ms: 1 }],
-    [503, { title: "Restarting" }],
-    [200, { status: "accepting", waited_ms: 2 }],
-    [200, { status: "placing", waited_ms: 3 }],
-    [200, { status: "matched", waited_ms: 4, match: { match_id: "m" } }],
-  ];
-  const { calls, fetcher } = server(({ path, method }) => {
-    if (path === "/auth/guest") {
-      return [201, tokens(1)];
-    }
-    if (path === "/match/queue" && method === "POST") {
-      return [202, { ticket_id: "t 1" }];
-    }
-    return path === "/match/accept" ? [204, null] : (answers.shift() ?? [500, {}]);
-  });
-  const client = new GameServer({ url: "http://test", fetch: fetcher, storage: memoryStore() });
-  await client.guest();
-  const ticket = await client.queue({ game: "arena", code: "ABCD" });
-  const seen: TicketStatus["status"][] = [];
-  const match = await ticket.waitForMatch({ onStatus: (s) => seen.push(s.status) });
-  expect(match.match_id).toBe("m");
-  expect(seen).toEqual(["queued", "accepting", "placing", "matched"]);
-  expect(calls.find((c) => c.path === "/match/accept")?.body).toEqual({
-    ticket_id: "t 1",
-    accept: true,
-  });
-  expect(calls.filter((c) => c.path === "/match/status?ticket_id=t%201&wait=20")).toHaveLength(5);
-});
-
-test("waiting stops on abort and on a ticket that timed out", async () => {
-  const { fetcher } = server(({ path }) =>
-    path.startsWith("/match/status")
-      ? [200, { status: "timed_out", waited_ms: 1, reason: "nobody came" }]
-      : [202, { ...tokens(1), ticket_id: "t" }],
-  );
-  const client = new GameServer({ url: "http://test", fetch: fetcher, storage: memoryStore() });
-  await client.guest();
-  const ticket = await client.queue({ game: "arena" });
-  await expect(ticket.waitForMatch()).rejects.toThrow(MatchmakingError);
-  await expect(ticket.waitForMatch()).rejects.toThrow("nobody came");
-  await expect(ticket.waitForMatch({ signal: AbortSignal.abort() })).rejects.toMatchObject({
-    name: "AbortError",
-  });
-});
-
-test("`replace` gives an earlier ticket up", async () => {
-  const done: string[] = [];
-  const { fetcher } = server(({ path, method }) => {
-    if (path === "/auth/guest") {
-      return [201, tokens(1)];
-    }
-    done.push(`${method} ${path}`);
-    if (method === "DELETE") {
-      return [204, null];
-    }
-    return done.length === 1
-      ? [409, { title: "Already queued", ticket_id: "old" }]
-      : [202, { ticket_id: "new" }];
-  });
-  const client = new GameServer({ url: "http://test", fetch: fetcher, storage: memoryStore() });
-  await client.guest();
-  const ticket = await client.queue({ game: "arena", replace: true });
-  expect(ticket.id).toBe("new");
-  expect(done).toEqual(["POST /match/queue", "DELETE /match/queue/old", "POST /match/queue"]);
 });
