@@ -1,27 +1,26 @@
 //! Ratings: how good a player is held to be, what a match changes of it, and who will win.
 //!
-//! One model for all of it, Plackett and Luce's, as OpenSkill has it (Weng and Lin, "A Bayesian
-//! Approximation Method for Online Ranking", JMLR 12, 2011): any number of teams of any sizes, and
-//! draws. Between two players it is Glicko (Glickman, "Parameter estimation in large dynamic paired
-//! comparison experiments", Applied Statistics 48, 1999), whose scale is Elo's, so that a difference
-//! of 400 between two players who are known well means ten wins to one.
+//! One model for all of it, with Elo's scale, where a difference of 400 between two players who are
+//! known well means ten wins to one. Teams meet in pairs, as in Bradley and Terry's model, and a
+//! rating becomes its mean and deviation given the result (Weng and Lin, "A Bayesian Approximation
+//! Method for Online Ranking", JMLR 12, 2011), as in OpenSkill. What differs from there, and why:
 //!
-//! What differs from Weng and Lin, with the reason:
-//! - Doubt about a rating counts as Glicko counts it, 3/π² of its variance beside the squared scale
-//!   of the logistic curve. They count all of it, and so predict too timidly.
-//! - A match adds to the precision of a rating, so that no result, however large the match, takes
-//!   uncertainty to nothing or throws a rating out of its range.
-//! - Every player's form on the day varies alone, as in TrueSkill (Herbrich, Minka and Graepel, 2006):
-//!   the larger the teams, the less a rating says of the outcome.
+//! - The chance of a win, given two uncertain ratings, is a logistic curve whose squared scale grows
+//!   by π/8 of their variance (MacKay, "The Evidence Framework Applied to Classification Networks",
+//!   Neural Computation 4, 1992). Weng and Lin add all of it, and predict too timidly.
+//! - The pairs of one team have its form on that day in common, and are no results of their own: in a
+//!   match of *n* they weigh 3 ⁄ (*n* + 1), by which the sum over pairs of equals is as certain as its
+//!   variance (Wilcoxon's) says. Weng and Lin add them up, so that 64 players at once take a rating's
+//!   uncertainty to nothing, and its value out of any range.
+//! - Every player's form varies alone, as in TrueSkill (Herbrich, Minka and Graepel, 2006): the larger
+//!   the teams, the less one rating says of the outcome.
 //! - A team's strength is what its players have above or below the initial rating, together. Sizes
 //!   alone say nothing: where teams differ in size, the game's rules see to the balance.
-//! - Draws stand for every order of those who drew, rather than for one event.
+//!
+//! The tests in `tests/ratings` measure all of it on populations whose true skill is known.
 
-mod plackett_luce;
-
-use std::f64::consts::{LN_10, PI};
-
-use self::plackett_luce::Ranking;
+use std::cmp::Ordering;
+use std::f64::consts::{FRAC_PI_8, LN_10};
 
 /// How good a player is held to be in one mode of a game.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,29 +102,10 @@ pub fn rate(players: &[RatedPlayer]) -> Vec<Rating> {
     if teams.len() < 2 {
         return after;
     }
-    teams.sort_by_key(|team| team.placement);
-    let strengths = teams.iter().map(|team| team.strength).collect();
-    let mut ranking = Ranking::new(strengths, teams.chunk_by(|a, b| a.placement == b.placement));
-    let players: usize = teams.iter().map(|team| team.players.len()).sum();
-    let variance: f64 = teams.iter().map(|team| team.variance).sum();
-    let others = (teams.len() - 1) as f64;
-    for (index, team) in teams.iter().enumerate() {
-        // How many there are in this team and in another, and how unsure they are together.
-        let size = team.players.len() as f64;
-        let sizes = size + (players as f64 - size) / others;
-        let doubt = team.variance + (variance - team.variance).max(0.0) / others;
+    let before = after.clone();
+    for team in &teams {
         for &player in &team.players {
-            let rating = after[player];
-            // What a player's own strength is, is what the match tells; all else blurs it.
-            let scale = scale(sizes, (doubt - rating.variance()).max(0.0));
-            let evidence = ranking.evidence(index, scale);
-            let before = (rating.variance() + FORM_VARIANCE).min(INITIAL_UNCERTAINTY.powi(2));
-            let variance = 1.0 / (1.0 / before + evidence.information);
-            after[player] = Rating {
-                value: rating.value + variance * evidence.slope,
-                uncertainty: variance.sqrt(),
-            }
-            .legal();
+            after[player] = rated(before[player], team, &teams);
         }
     }
     after
@@ -133,31 +113,64 @@ pub fn rate(players: &[RatedPlayer]) -> Vec<Rating> {
 
 /// How probable it is for each team that it will be placed first, by its players' ratings; together
 /// they are 1. A draw counts as half a win for either side.
+///
+/// By Luce's rule, by which any two teams have the chances against each other that [`rate`] expects.
 pub fn win_probabilities(teams: &[&[Rating]]) -> Vec<f64> {
-    let (mut players, mut variance) = (0.0, 0.0);
+    let (mut players, mut variance) = (0, 0.0);
     let strengths: Vec<f64> = teams
         .iter()
         .map(|team| {
             let ratings = team.iter().map(|rating| rating.legal());
-            players += team.len() as f64;
+            players += team.len();
             variance += ratings.clone().map(Rating::variance).sum::<f64>();
             ratings.map(|rating| rating.value - INITIAL_VALUE).sum()
         })
         .collect();
     let pairs = teams.len() as f64 / 2.0;
-    let mut shares = plackett_luce::weights(&strengths, scale(players / pairs, variance / pairs));
-    let sum: f64 = shares.iter().sum();
-    for share in &mut shares {
-        *share /= sum;
-    }
-    shares
+    let scale = scale(players as f64 / pairs, variance / pairs);
+    let most = strengths.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights = strengths
+        .iter()
+        .map(|strength| ((strength - most) / scale).exp());
+    let sum: f64 = weights.clone().sum();
+    weights.map(|weight| weight / sum).collect()
 }
 
-/// How many matches a player is new for: their rating is then too uncertain to be shown or ranked.
-///
-/// The mean uncertainty is about 140 after as many one against one, 40 % of the initial one, and each
-/// match from then on takes off less than a twentieth of it.
+/// How many matches a player is new for: less than half of the uncertainty is left then (140 to 165,
+/// one against one), and each further match takes off a twentieth of that.
 pub const PLACEMENT_MATCHES: u32 = 10;
+
+/// A player's rating after a match of these teams, of which `own` is one.
+fn rated(rating: Rating, own: &Team, teams: &[Team]) -> Rating {
+    let before = (rating.variance() + FORM_VARIANCE).min(INITIAL_UNCERTAINTY.powi(2));
+    let mates = (own.variance - rating.variance()).max(0.0);
+    // What all pairs say: of the value, and of how precise it is.
+    let (mut slope, mut precision) = (0.0, 0.0);
+    for other in teams {
+        let score = match own.placement.cmp(&other.placement) {
+            _ if std::ptr::eq(own, other) => continue,
+            Ordering::Less => 1.0,
+            Ordering::Equal => 0.5,
+            Ordering::Greater => 0.0,
+        };
+        let sizes = (own.players.len() + other.players.len()) as f64;
+        let scale = scale(sizes, before + mates + other.variance);
+        let expected = 1.0 / (1.0 + ((other.strength - own.strength) / scale).exp());
+        // The share of the variance that this pair would take alone: at most 2 ⁄ π, since the scale
+        // has grown by that variance.
+        let taken = before * expected * (1.0 - expected) / (scale * scale);
+        let left = 1.0 - taken;
+        slope += (score - expected) / (scale * left);
+        precision += taken / (before * left);
+    }
+    let weight = 3.0 / (teams.len() as f64 + 1.0);
+    let variance = 1.0 / (1.0 / before + weight * precision);
+    let after = Rating {
+        value: rating.value + variance * weight * slope,
+        uncertainty: variance.sqrt(),
+    };
+    after.legal()
+}
 
 /// Players who win or lose together.
 #[derive(Default)]
@@ -187,7 +200,7 @@ impl Team {
 fn scale(sizes: f64, variance: f64) -> f64 {
     // Never nothing, so that an empty match divides by no zero.
     let form = ELO_SCALE * ELO_SCALE * (sizes / 2.0).max(0.5);
-    (form + 3.0 / (PI * PI) * variance).sqrt()
+    (form + FRAC_PI_8 * variance).sqrt()
 }
 
 const INITIAL_VALUE: f64 = 1500.0;
