@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use gs_matchmaker::{
-    Group, Member, PlayerCount, ProposedMatch, ProposedSlot, Rating, Rules, Teams, match_batch,
+    Group, Member, PlayerCount, ProposedMatch, ProposedSlot, Rules, Teams, match_batch,
 };
 use gs_store::{FormMatch, Match, NewMatch, NewSlot, StoreError, StoreResult, Ticket};
 use livekit_rooms::RoomError;
@@ -156,15 +156,15 @@ fn group(ticket: &Ticket) -> Group {
         members: vec![Member {
             ticket_id: ticket.id,
             player_id: ticket.player_id,
-            skill: 0.0,
-            rating: Rating::default(),
-            matches: 0,
+            skill: ticket.search.skill,
+            rating: ticket.search.rating,
+            matches: ticket.search.matches,
         }],
         code: ticket.code.clone(),
         queued_at: ticket.queued_at,
-        returned: false,
-        attributes: Default::default(),
-        latency_ms: Default::default(),
+        returned: ticket.returned,
+        attributes: ticket.search.attributes.clone(),
+        latency_ms: ticket.search.latency_ms.clone(),
     }
 }
 
@@ -190,6 +190,11 @@ async fn form(
         options: game.options.clone(),
         authority_mode: mode.authority_mode.clone(),
         rated: mode.rated,
+        region: proposed.region,
+        capacity: mode.players,
+        backfill: false,
+        accept_until: None,
+        lead: None,
         slots: proposed.slots.into_iter().map(slot).collect(),
         created_at: shared.now(),
     };
@@ -202,7 +207,7 @@ async fn form(
                     players = new.slots.len(), "a match is formed");
                 return Ok(Some((new.id, new.room)));
             }
-            FormMatch::TicketsGone => return Ok(None),
+            FormMatch::TicketsGone | FormMatch::NotLeading => return Ok(None),
             FormMatch::RoomTaken => {}
         }
     }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use gs_store::{Cancel, Enqueue, NewTicket, Ticket, TicketStatus};
+use gs_store::{Cancel, Enqueue, NewGroup, NewTicket, Search, Ticket, TicketStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -81,20 +81,23 @@ pub(crate) async fn enqueue(
         return Err(Problem::unauthorized("this player is gone"));
     }
 
-    let new = NewTicket {
+    let ticket = NewTicket {
         id: new_id(shared.environment()),
         player_id: caller.player_id,
-        game: game.id.clone(),
-        mode,
+        search: Search::default(),
+    };
+    let new = NewGroup {
         code: body.code,
-        queued_at: shared.now(),
+        ..NewGroup::alone(ticket, &game.id, &mode, shared.now())
     };
     match shared.store().enqueue(new).await? {
-        Enqueue::AlreadyQueued(id) => {
+        Enqueue::PartyChanged => Err(Problem::internal()),
+        Enqueue::AlreadyQueued { ticket_id: id, .. } => {
             let detail = "you are queued already: ask for that ticket, or cancel it first";
             Err(Problem::conflict("already-queued", detail).with("ticket_id", id.to_string()))
         }
-        Enqueue::Queued(ticket) => {
+        Enqueue::Queued(tickets) => {
+            let ticket = tickets.into_iter().next().ok_or_else(Problem::internal)?;
             tracing::info!(ticket.id = %ticket.id, player.id = %caller.player_id,
                 game.id = ticket.game, "a player is queued");
             let answer = Queued {

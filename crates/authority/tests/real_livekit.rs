@@ -23,8 +23,8 @@ use gs_protocol::wire::{self, server_event::Body, state_update};
 use gs_protocol::{ClientEvent, VERSION, encode_client_event, encode_player_input, topic};
 use gs_store::{
     ALL_TIME, Accounts, Ban, BoardKey, BoardRule, Boards, CountsOn, EmbeddedStore, FormMatch,
-    Match, MatchStatus, Matches, NewMatch, NewPlayer, NewSlot, NewTicket, Outcome, Presence,
-    TicketStatus, Tickets,
+    Match, MatchStatus, Matches, NewGroup, NewMatch, NewPlayer, NewSlot, NewTicket, Outcome,
+    Presence, Search, TicketStatus, Tickets,
 };
 use livekit_data::{
     Channel, CloseReason, ConnectError, ConnectOptions, Event, Events, Packet, Participant,
@@ -136,12 +136,10 @@ impl World {
             let ticket = NewTicket {
                 id: ticket_id,
                 player_id,
-                game: game.to_owned(),
-                mode: "default".to_owned(),
-                code: None,
-                queued_at: now,
+                search: Search::default(),
             };
-            self.store.enqueue(ticket).await.unwrap();
+            let group = NewGroup::alone(ticket, game, "default", now);
+            self.store.enqueue(group).await.unwrap();
             slots.push(NewSlot {
                 ticket_id,
                 player_id,
@@ -161,6 +159,11 @@ impl World {
             options: "{}".to_owned(),
             authority_mode: mode.to_string(),
             rated: mode != AuthorityMode::Observer,
+            region: None,
+            capacity: 0,
+            backfill: false,
+            accept_until: None,
+            lead: None,
             slots,
             created_at: now,
         };

@@ -1,10 +1,12 @@
 //! The store in one SQLite file, for a single process.
 
+mod acceptance;
 mod accounts;
 mod bans;
 mod boards;
 mod keys;
 mod matches;
+mod parties;
 mod presence;
 mod rows;
 mod statistics;

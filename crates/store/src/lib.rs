@@ -13,6 +13,7 @@ mod boards;
 mod embedded;
 mod error;
 mod matches;
+mod parties;
 mod postgres;
 mod presence;
 mod season;
@@ -35,17 +36,22 @@ pub use matches::{
     Claim, FormMatch, Lease, MAX_BOARDS, Match, MatchOutcome, MatchSlot, MatchStatus, Matches,
     NewMatch, NewSlot, Outcome, SlotOutcome, StoreOutcome,
 };
+pub use parties::{
+    CreateParty, JoinParty, LeaveParty, MAX_PARTY, NewParty, Parties, Party, PartyMember,
+};
 pub use postgres::{PoolStatus, PostgresOptions, PostgresStore};
 pub use presence::{EVENTS_KEPT, ONLINE_FOR, Presence, ROOM_KEPT};
 pub use season::{BoardInfo, DEFAULT_BOARD, Season, counts_on};
 pub use statistics::{MAX_STATISTICS, PlayerStatistics, Statistics};
-pub use tickets::{Cancel, Enqueue, NewTicket, Ticket, TicketStatus, Tickets};
+pub use tickets::{
+    Accept, Cancel, Enqueue, NewGroup, NewTicket, Search, Ticket, TicketStatus, Tickets,
+};
 
 use tokio::sync::watch;
 
 /// Everything that the services ask of a store.
 #[async_trait::async_trait]
-pub trait Store: Accounts + Tickets + Matches + Boards + Statistics + Presence {
+pub trait Store: Accounts + Parties + Tickets + Matches + Boards + Statistics + Presence {
     /// A number that grows whenever a ticket or a match changes in a way that somebody may wait
     /// for (heartbeats and lease renewals are not such). A store shared by several processes may
     /// report late, and a lease runs out without any change, so whoever waits also polls.

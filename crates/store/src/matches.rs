@@ -7,14 +7,18 @@ use crate::{CountsOn, StoreError, StoreResult};
 
 /// Matches, who runs them, and how they ended.
 ///
-/// A match is `forming` from [`Matches::form_match`], `open` from [`Matches::room_created`],
+/// A match is `forming` from [`Matches::form_match`] (or first `accepting`, where its players are
+/// asked), `open` from [`Matches::room_created`],
 /// `running` from [`Matches::match_started`] and then `ended` or `failed`. Whoever runs it holds
 /// its lease under an epoch; the calls that take an epoch refuse any but the newest.
 #[async_trait::async_trait]
 pub trait Matches: Send + Sync {
-    /// Moves all tickets from queued to placing, adds the match and reserves its room's name: all
-    /// of it or nothing.
+    /// Moves all tickets from queued to placing (or accepting), adds the match and reserves its
+    /// room's name: all of it or nothing. Of each group that is named, all tickets have to be.
     async fn form_match(&self, new: NewMatch) -> StoreResult<FormMatch>;
+
+    /// The matches of a game that are forming, whose rooms are to be made, oldest first.
+    async fn forming_matches(&self, game: &str) -> StoreResult<Vec<Match>>;
 
     /// Notes that the room exists, from when the match can be claimed. Answers false where the
     /// match is not forming any more.
@@ -132,6 +136,14 @@ pub struct Match {
     pub authority_mode: String,
     /// Whether its scores count.
     pub rated: bool,
+    /// The region that is best for its players, where the mode's rules know regions.
+    pub region: Option<String>,
+    /// How many slots the game has, at least as many as there are players.
+    pub capacity: u8,
+    /// Whether slots that are free, or become so, are given to others who wait.
+    pub backfill: bool,
+    /// Until when its players are asked to accept it, while it is `accepting`.
+    pub accept_until: Option<DateTime<Utc>>,
     /// How far it has come.
     pub status: MatchStatus,
     /// Its players, ascending by slot, without gaps.
@@ -148,7 +160,7 @@ pub struct Match {
     pub winner: Option<Uuid>,
     /// How many ticks ran, where it ended.
     pub ticks: Option<u32>,
-    /// When it was formed.
+    /// When it was formed; one that its players were asked to accept, when they all had.
     pub created_at: DateTime<Utc>,
     /// When its authority was in its room.
     pub ready_at: Option<DateTime<Utc>>,
@@ -161,6 +173,8 @@ pub struct Match {
 /// How far a match has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MatchStatus {
+    /// Its players are asked whether they accept it.
+    Accepting,
     /// Its room does not exist yet.
     Forming,
     /// Its room exists; it has not started.
@@ -177,6 +191,7 @@ impl MatchStatus {
     /// Its name in the store and over HTTP.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Accepting => "accepting",
             Self::Forming => "forming",
             Self::Open => "open",
             Self::Running => "running",
@@ -188,7 +203,7 @@ impl MatchStatus {
     /// The one of this name.
     pub(crate) fn parse(name: String) -> StoreResult<Self> {
         use MatchStatus::*;
-        [Forming, Open, Running, Ended, Failed]
+        [Accepting, Forming, Open, Running, Ended, Failed]
             .into_iter()
             .find(|one| one.as_str() == name)
             .ok_or(StoreError::Corrupt {
@@ -213,6 +228,11 @@ pub struct MatchSlot {
     pub result: Option<SlotOutcome>,
 }
 
+/// How many slots a match has whose row says `stored`: rows of before there were free slots say 0.
+pub(crate) fn capacity_of(stored: u8, slots: &[MatchSlot]) -> u8 {
+    stored.max(u8::try_from(slots.len()).unwrap_or(u8::MAX))
+}
+
 /// A match to form. Slots are numbered in the order given.
 #[derive(Clone, Debug)]
 pub struct NewMatch {
@@ -234,6 +254,17 @@ pub struct NewMatch {
     pub authority_mode: String,
     /// Whether its scores count.
     pub rated: bool,
+    /// The region that is best for its players, where the mode's rules know regions.
+    pub region: Option<String>,
+    /// How many slots the game has, at least as many as there are players.
+    pub capacity: u8,
+    /// Whether slots that are free, or become so, are given to others who wait.
+    pub backfill: bool,
+    /// Until when the players are asked to accept; none: they are not asked.
+    pub accept_until: Option<DateTime<Utc>>,
+    /// The epoch of the lead over the game's queue ([`crate::Tickets::lead_queue`]) under which
+    /// the match is made; none: whoever leads.
+    pub lead: Option<u64>,
     /// Who plays, 1–64.
     pub slots: Vec<NewSlot>,
     /// Now.
@@ -260,6 +291,8 @@ pub enum FormMatch {
     TicketsGone,
     /// Another match has this room; nothing changed.
     RoomTaken,
+    /// Another holder leads the queue; nothing changed.
+    NotLeading,
 }
 
 /// A match that the caller runs from now on.

@@ -7,11 +7,13 @@
 //! matches, tickets, statistics, boards, entries; several rows of a table in the order of their
 //! keys. Where one is chosen as a deadlock's victim all the same, it is tried again.
 
+mod acceptance;
 mod accounts;
 mod boards;
 mod changes;
 mod follower;
 mod matches;
+mod parties;
 mod presence;
 mod queues;
 mod ranks;

@@ -3,7 +3,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
 
 use super::rows::{self, millis};
-use super::{EmbeddedStore, bans, boards, statistics, tickets};
+use super::{EmbeddedStore, bans, boards, parties, statistics, tickets};
 use crate::{
     AccountData, Accounts, Ban, CreatePlayer, Credentials, NewPlayer, NewSession, Player,
     REPEAT_WINDOW, RegisterGuest, Registration, Rotate, Rotation, Session, SigningKey, StoreError,
@@ -331,9 +331,15 @@ impl Accounts for EmbeddedStore {
         if erased.rows_affected() == 0 {
             return Ok(false);
         }
+        if let Some(party) = parties::party_id_of(&mut tx, player_id).await? {
+            parties::leave(&mut tx, party, player_id, now).await?;
+        }
         for statement in [
             "DELETE FROM credentials WHERE player_id = ?",
             "DELETE FROM refresh_tokens WHERE player_id = ?",
+            "UPDATE tickets SET status = 'cancelled', reason = 'a member of the party is gone'
+             WHERE status = 'queued' AND group_id IN (
+                 SELECT group_id FROM tickets WHERE player_id = ? AND status = 'queued')",
             "DELETE FROM tickets WHERE player_id = ?",
         ] {
             sqlx::query(statement)

@@ -30,7 +30,8 @@ impl EmbeddedStore {
             .await?;
         sqlx::query(
             "UPDATE tickets SET status = 'cancelled', changed_at = ?
-             WHERE player_id = ? AND status = 'queued'",
+             WHERE status = 'queued' AND group_id IN (
+                 SELECT group_id FROM tickets WHERE player_id = ? AND status = 'queued')",
         )
         .bind(millis(ban.banned_at))
         .bind(ban.player_id.to_string())

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::rows::{self, millis};
 use super::{EmbeddedStore, boards, statistics};
+use crate::matches::capacity_of;
 use crate::tally::{self, Played};
 use crate::{
     Claim, FormMatch, Lease, Match, MatchOutcome, Matches, NewMatch, StoreError, StoreOutcome,
@@ -25,10 +26,26 @@ impl Matches for EmbeddedStore {
         }
         let mut tx = self.write().await?;
         let players: Vec<String> = new.slots.iter().map(|s| s.player_id.to_string()).collect();
+        if let Some(epoch) = new.lead {
+            let leads = sqlx::query("SELECT 1 FROM queue_leaders WHERE game_id = ? AND epoch = ?")
+                .bind(&new.game)
+                .bind(epoch as i64)
+                .fetch_optional(&mut *tx)
+                .await?;
+            if leads.is_none() {
+                return Ok(FormMatch::NotLeading);
+            }
+        }
+        let (match_status, ticket_status) = match new.accept_until {
+            Some(_) => ("accepting", "accepting"),
+            None => ("forming", "placing"),
+        };
         let inserted = sqlx::query(
             "INSERT INTO matches (id, game_id, mode, room_id, module_sha256, teams, options,
-                 authority_mode, rated, players, status, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'forming', ?) ON CONFLICT (room_id) DO NOTHING",
+                 authority_mode, rated, players, status, created_at, region, capacity, backfill,
+                 accept_until)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (room_id) DO NOTHING",
         )
         .bind(new.id.to_string())
         .bind(&new.game)
@@ -40,7 +57,12 @@ impl Matches for EmbeddedStore {
         .bind(&new.authority_mode)
         .bind(new.rated)
         .bind(serde_json::Value::from(players).to_string())
+        .bind(match_status)
         .bind(millis(new.created_at))
+        .bind(&new.region)
+        .bind(new.capacity)
+        .bind(new.backfill)
+        .bind(new.accept_until.map(millis))
         .execute(&mut *tx)
         .await?;
         if inserted.rows_affected() == 0 {
@@ -48,9 +70,10 @@ impl Matches for EmbeddedStore {
         }
         for (number, slot) in new.slots.iter().enumerate() {
             let moved = sqlx::query(
-                "UPDATE tickets SET status = 'placing', match_id = ?, changed_at = ?
+                "UPDATE tickets SET status = ?, match_id = ?, changed_at = ?, accepted = NULL
                  WHERE id = ? AND player_id = ? AND game_id = ? AND status = 'queued'",
             )
+            .bind(ticket_status)
             .bind(new.id.to_string())
             .bind(millis(new.created_at))
             .bind(slot.ticket_id.to_string())
@@ -71,9 +94,31 @@ impl Matches for EmbeddedStore {
             .execute(&mut *tx)
             .await?;
         }
+        let left = sqlx::query(
+            "SELECT 1 FROM tickets WHERE status = 'queued' AND group_id IN (
+                 SELECT group_id FROM tickets WHERE match_id = ?) LIMIT 1",
+        )
+        .bind(new.id.to_string())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if left.is_some() {
+            return Ok(FormMatch::TicketsGone);
+        }
         tx.commit().await?;
         self.changed();
         Ok(FormMatch::Formed)
+    }
+
+    async fn forming_matches(&self, game: &str) -> StoreResult<Vec<Match>> {
+        let mut tx = self.read().await?;
+        let rows = sqlx::query(
+            "SELECT * FROM matches WHERE game_id = ? AND status = 'forming'
+             ORDER BY created_at, id",
+        )
+        .bind(game)
+        .fetch_all(&mut *tx)
+        .await?;
+        all_with_slots(&mut tx, rows).await
     }
 
     async fn room_created(&self, match_id: Uuid, room_sid: &str) -> StoreResult<bool> {
@@ -465,5 +510,6 @@ async fn with_slots(tx: &mut Transaction<'_, Sqlite>, row: &SqliteRow) -> StoreR
         .iter()
         .map(rows::match_slot)
         .collect::<StoreResult<_>>()?;
+    found.capacity = capacity_of(found.capacity, &found.slots);
     Ok(found)
 }

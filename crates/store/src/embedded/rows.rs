@@ -7,8 +7,8 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::{
-    Ban, BoardEntry, Match, MatchSlot, MatchStatus, Outcome, Player, PlayerStatistics, SlotOutcome,
-    StoreError, StoreResult, Ticket, TicketStatus,
+    Ban, BoardEntry, Match, MatchSlot, MatchStatus, Outcome, Player, PlayerStatistics, Search,
+    SlotOutcome, StoreError, StoreResult, Ticket, TicketStatus,
 };
 
 /// A time as it is stored.
@@ -50,6 +50,11 @@ pub(super) fn ticket(row: &SqliteRow) -> StoreResult<Ticket> {
         status: TicketStatus::parse(row.try_get("status")?)?,
         reason: row.try_get("reason")?,
         match_id: optional_uuid(row, "match_id")?,
+        group_id: uuid(row, "group_id")?,
+        party_id: optional_uuid(row, "party_id")?,
+        search: parse_search(row.try_get("search")?)?,
+        returned: row.try_get("returned")?,
+        accepted: row.try_get("accepted")?,
         queued_at: time(row, "queued_at")?,
         seen_at: time(row, "seen_at")?,
         changed_at: time(row, "changed_at")?,
@@ -71,6 +76,10 @@ pub(super) fn game_match(row: &SqliteRow) -> StoreResult<Match> {
         options: row.try_get("options")?,
         authority_mode: row.try_get("authority_mode")?,
         rated: row.try_get("rated")?,
+        region: row.try_get("region")?,
+        capacity: row.try_get("capacity")?,
+        backfill: row.try_get("backfill")?,
+        accept_until: optional_time(row, "accept_until")?,
         status: MatchStatus::parse(row.try_get("status")?)?,
         slots: Vec::new(),
         epoch: epoch.unsigned_abs(),
@@ -172,6 +181,13 @@ fn parse_time(millis: i64) -> StoreResult<DateTime<Utc>> {
 fn parse_uuid(text: String) -> StoreResult<Uuid> {
     Uuid::parse_str(&text).map_err(|_| StoreError::Corrupt {
         what: "id",
+        value: text,
+    })
+}
+
+fn parse_search(text: String) -> StoreResult<Search> {
+    serde_json::from_str(&text).map_err(|_| StoreError::Corrupt {
+        what: "search of a ticket",
         value: text,
     })
 }

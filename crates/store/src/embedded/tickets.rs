@@ -1,43 +1,72 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::EmbeddedStore;
 use super::rows::{self, millis};
-use crate::{Cancel, Enqueue, NewTicket, StoreResult, Ticket, TicketStatus, Tickets};
+use super::{EmbeddedStore, acceptance};
+use crate::{
+    Accept, Cancel, Enqueue, MAX_PARTY, NewGroup, StoreError, StoreResult, Ticket, TicketStatus,
+    Tickets,
+};
 
 #[async_trait::async_trait]
 impl Tickets for EmbeddedStore {
-    async fn enqueue(&self, new: NewTicket) -> StoreResult<Enqueue> {
-        let mut tx = self.write().await?;
-        let live = sqlx::query(
-            "SELECT id FROM tickets
-             WHERE player_id = ? AND game_id = ? AND status IN ('queued', 'placing')",
-        )
-        .bind(new.player_id.to_string())
-        .bind(&new.game)
-        .fetch_optional(&mut *tx)
-        .await?;
-        if let Some(row) = live {
-            return Ok(Enqueue::AlreadyQueued(rows::uuid(&row, "id")?));
+    async fn enqueue(&self, new: NewGroup) -> StoreResult<Enqueue> {
+        if new.tickets.is_empty() || new.tickets.len() > MAX_PARTY {
+            let count = new.tickets.len();
+            let message = format!("a group has 1 to {MAX_PARTY} players, not {count}");
+            return Err(StoreError::Invalid(message));
         }
-        let row = sqlx::query(
-            "INSERT INTO tickets
-                 (id, player_id, game_id, mode, code, status, queued_at, seen_at, changed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?6, ?6) RETURNING *",
-        )
-        .bind(new.id.to_string())
-        .bind(new.player_id.to_string())
-        .bind(&new.game)
-        .bind(&new.mode)
-        .bind(&new.code)
-        .bind(millis(new.queued_at))
-        .fetch_one(&mut *tx)
-        .await?;
+        let mut tx = self.write().await?;
+        let party = new.party_id.map(|id| id.to_string());
+        if let Some(party) = &party
+            && !is_party_of(&mut tx, party, &new).await?
+        {
+            return Ok(Enqueue::PartyChanged);
+        }
+        let mut tickets = Vec::with_capacity(new.tickets.len());
+        for ticket in &new.tickets {
+            let live = sqlx::query(
+                "SELECT id FROM tickets WHERE player_id = ? AND game_id = ?
+                 AND status IN ('queued', 'accepting', 'placing')",
+            )
+            .bind(ticket.player_id.to_string())
+            .bind(&new.game)
+            .fetch_optional(&mut *tx)
+            .await?;
+            if let Some(row) = live {
+                return Ok(Enqueue::AlreadyQueued {
+                    player_id: ticket.player_id,
+                    ticket_id: rows::uuid(&row, "id")?,
+                });
+            }
+            let search = serde_json::to_string(&ticket.search)
+                .map_err(|error| StoreError::Invalid(error.to_string()))?;
+            let row = sqlx::query(
+                "INSERT INTO tickets (id, player_id, game_id, mode, code, status, group_id,
+                     party_id, search, queued_at, seen_at, changed_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?9, ?9) RETURNING *",
+            )
+            .bind(ticket.id.to_string())
+            .bind(ticket.player_id.to_string())
+            .bind(&new.game)
+            .bind(&new.mode)
+            .bind(&new.code)
+            .bind(new.id.to_string())
+            .bind(&party)
+            .bind(search)
+            .bind(millis(new.queued_at))
+            .fetch_one(&mut *tx)
+            .await?;
+            tickets.push(rows::ticket(&row)?);
+        }
         tx.commit().await?;
         self.changed();
-        Ok(Enqueue::Queued(rows::ticket(&row)?))
+        Ok(Enqueue::Queued(tickets))
     }
 
     async fn ticket(&self, id: Uuid) -> StoreResult<Option<Ticket>> {
@@ -60,7 +89,8 @@ impl Tickets for EmbeddedStore {
 
     async fn touch_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<()> {
         sqlx::query(
-            "UPDATE tickets SET seen_at = max(seen_at, ?) WHERE id = ? AND status = 'queued'",
+            "UPDATE tickets SET seen_at = max(seen_at, ?)
+             WHERE id = ? AND status IN ('queued', 'accepting')",
         )
         .bind(millis(now))
         .bind(id.to_string())
@@ -72,14 +102,14 @@ impl Tickets for EmbeddedStore {
     async fn cancel_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Cancel> {
         let mut tx = self.write().await?;
         let cancelled = sqlx::query(
-            "UPDATE tickets SET status = 'cancelled', changed_at = ?
-             WHERE id = ? AND status = 'queued'",
+            "UPDATE tickets SET status = 'cancelled', changed_at = ?1
+             WHERE group_id = (SELECT group_id FROM tickets WHERE id = ?2) AND status = 'queued'",
         )
         .bind(millis(now))
         .bind(id.to_string())
         .execute(&mut *tx)
         .await?;
-        if cancelled.rows_affected() == 1 {
+        if cancelled.rows_affected() > 0 {
             tx.commit().await?;
             self.changed();
             return Ok(Cancel::Cancelled);
@@ -89,9 +119,15 @@ impl Tickets for EmbeddedStore {
             .fetch_optional(&mut *tx)
             .await?;
         let ticket = row.as_ref().map(rows::ticket).transpose()?;
-        Ok(match ticket.map(|t| t.status) {
+        Ok(match ticket.as_ref().map(|t| (t.status, t.match_id)) {
             None => Cancel::NotFound,
-            Some(TicketStatus::Placing | TicketStatus::Matched) => Cancel::AlreadyMatched,
+            Some((TicketStatus::Accepting, Some(match_id))) => {
+                acceptance::decline(&mut tx, id, match_id, now).await?;
+                tx.commit().await?;
+                self.changed();
+                Cancel::Cancelled
+            }
+            Some((TicketStatus::Placing | TicketStatus::Matched, _)) => Cancel::AlreadyMatched,
             Some(_) => Cancel::Cancelled,
         })
     }
@@ -127,9 +163,11 @@ impl Tickets for EmbeddedStore {
         now: DateTime<Utc>,
     ) -> StoreResult<u64> {
         let expired = sqlx::query(
-            "UPDATE tickets SET status = 'timed_out', changed_at = ?,
-                 reason = 'nobody asked for this ticket any more'
-             WHERE status = 'queued' AND seen_at < ?",
+            "UPDATE tickets SET status = 'timed_out', changed_at = ?1,
+                 reason = CASE WHEN seen_at < ?2 THEN 'nobody asked for this ticket any more'
+                     ELSE 'a member of the party is gone' END
+             WHERE status = 'queued' AND group_id IN (
+                 SELECT group_id FROM tickets WHERE status = 'queued' AND seen_at < ?2)",
         )
         .bind(millis(now))
         .bind(millis(not_seen_since))
@@ -139,6 +177,110 @@ impl Tickets for EmbeddedStore {
             self.changed();
         }
         Ok(expired.rows_affected())
+    }
+
+    async fn time_out_tickets(
+        &self,
+        game: &str,
+        mode: &str,
+        queued_before: DateTime<Utc>,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64> {
+        let timed_out = sqlx::query(
+            "UPDATE tickets SET status = 'timed_out', changed_at = ?, reason = ?
+             WHERE game_id = ? AND mode = ? AND status = 'queued' AND queued_at < ?",
+        )
+        .bind(millis(now))
+        .bind(reason)
+        .bind(game)
+        .bind(mode)
+        .bind(millis(queued_before))
+        .execute(&self.writer)
+        .await?;
+        if timed_out.rows_affected() > 0 {
+            self.changed();
+        }
+        Ok(timed_out.rows_affected())
+    }
+
+    async fn accept(
+        &self,
+        ticket_id: Uuid,
+        accept: bool,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Accept> {
+        let mut tx = self.write().await?;
+        let done = acceptance::accept(&mut tx, ticket_id, accept, now).await?;
+        tx.commit().await?;
+        self.changed();
+        Ok(done)
+    }
+
+    async fn lapse_acceptances(&self, now: DateTime<Utc>) -> StoreResult<u64> {
+        let mut tx = self.write().await?;
+        let lapsed = acceptance::lapse(&mut tx, now).await?;
+        tx.commit().await?;
+        if lapsed > 0 {
+            self.changed();
+        }
+        Ok(lapsed)
+    }
+
+    async fn lead_queue(
+        &self,
+        game: &str,
+        holder: &str,
+        now: DateTime<Utc>,
+        ttl: Duration,
+    ) -> StoreResult<Option<u64>> {
+        let row = sqlx::query(
+            "INSERT INTO queue_leaders (game_id, holder, epoch, expires_at) VALUES (?1, ?2, 1, ?3)
+             ON CONFLICT (game_id) DO UPDATE SET holder = ?2, expires_at = ?3,
+                 epoch = epoch + CASE WHEN holder = ?2 THEN 0 ELSE 1 END
+             WHERE holder = ?2 OR expires_at <= ?4
+             RETURNING epoch",
+        )
+        .bind(game)
+        .bind(holder)
+        .bind(millis(now + ttl))
+        .bind(millis(now))
+        .fetch_optional(&self.writer)
+        .await?;
+        let epoch: Option<i64> = row.map(|row| row.try_get("epoch")).transpose()?;
+        Ok(epoch.map(i64::unsigned_abs))
+    }
+
+    async fn give_up_queues(&self, holder: &str) -> StoreResult<()> {
+        sqlx::query(
+            "UPDATE queue_leaders SET holder = '', expires_at = 0, epoch = epoch + 1
+             WHERE holder = ?",
+        )
+        .bind(holder)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    async fn recent_tickets(
+        &self,
+        game: &str,
+        since: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, Uuid)>,
+        limit: u32,
+    ) -> StoreResult<Vec<Ticket>> {
+        let rows = sqlx::query(
+            "SELECT * FROM tickets WHERE game_id = ?1 AND queued_at >= ?2
+             AND (?3 IS NULL OR (queued_at, id) > (?3, ?4)) ORDER BY queued_at, id LIMIT ?5",
+        )
+        .bind(game)
+        .bind(millis(since))
+        .bind(after.map(|(at, _)| millis(at)))
+        .bind(after.map(|(_, id)| id.to_string()))
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(rows::ticket).collect()
     }
 
     async fn forget_tickets(&self, unchanged_since: DateTime<Utc>, limit: u32) -> StoreResult<u64> {
@@ -156,6 +298,29 @@ impl Tickets for EmbeddedStore {
         .await?;
         Ok(deleted.rows_affected())
     }
+}
+
+/// Whether a group is all of a party.
+async fn is_party_of(
+    tx: &mut Transaction<'_, Sqlite>,
+    party: &str,
+    group: &NewGroup,
+) -> StoreResult<bool> {
+    sqlx::query("UPDATE parties SET used_at = max(used_at, ?) WHERE id = ?")
+        .bind(millis(group.queued_at))
+        .bind(party)
+        .execute(&mut **tx)
+        .await?;
+    let rows = sqlx::query("SELECT player_id FROM party_members WHERE party_id = ?")
+        .bind(party)
+        .fetch_all(&mut **tx)
+        .await?;
+    let members: StoreResult<BTreeSet<Uuid>> = rows
+        .iter()
+        .map(|row| rows::uuid(row, "player_id"))
+        .collect();
+    let players: BTreeSet<Uuid> = group.tickets.iter().map(|t| t.player_id).collect();
+    Ok(members? == players)
 }
 
 /// All tickets of a player, newest first.

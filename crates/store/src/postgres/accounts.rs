@@ -6,12 +6,15 @@ use sqlx::types::Json;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::PostgresStore;
-use super::rows::{self, BanRow, PlayerRow, StatisticsRow, TRIES, TicketRow, collided, millis};
+use super::rows::{
+    self, BanRow, PlayerRow, StatisticsRow, TRIES, TicketRow, collided, millis, select_tickets,
+};
+use super::{PostgresStore, parties};
 use crate::{
     AccountData, Accounts, Ban, BoardKey, CreatePlayer, Credentials, NewPlayer, NewSession, Player,
-    PlayerStatistics, REPEAT_WINDOW, RegisterGuest, Registration, Rotate, Rotation, Session,
-    SigningKey, StoreError, StoreResult, Ticket, erased_name, username_key, username_skeleton,
+    PlayerStatistics, REPEAT_WINDOW, RegisterGuest, Registration, Rotate, Rotation, Search,
+    Session, SigningKey, StoreError, StoreResult, Ticket, erased_name, username_key,
+    username_skeleton,
 };
 
 #[async_trait::async_trait]
@@ -381,13 +384,11 @@ impl Accounts for PostgresStore {
         .execute(&mut *tx)
         .await?;
         delete_sessions(&mut tx, ban.player_id).await?;
-        let cancelled = sqlx::query_as!(
-            TicketRow,
-            "UPDATE tickets SET status = 'cancelled', changed_at = $2
-             WHERE id IN (SELECT id FROM tickets WHERE player_id = $1 AND status = 'queued'
-                 ORDER BY id FOR UPDATE)
-             RETURNING id, player_id, game_id, mode, code, status, reason, match_id, queued_at,
-                 seen_at, changed_at",
+        let cancelled = select_tickets!(
+            returning "UPDATE tickets SET status = 'cancelled', changed_at = $2
+             WHERE id IN (SELECT id FROM tickets WHERE status = 'queued' AND group_id IN (
+                     SELECT group_id FROM tickets WHERE player_id = $1 AND status = 'queued')
+                 ORDER BY id FOR UPDATE)",
             ban.player_id,
             banned_at,
         )
@@ -528,18 +529,34 @@ impl PostgresStore {
             .execute(&mut *tx)
             .await?;
         delete_sessions(&mut tx, player_id).await?;
-        let forgotten = sqlx::query_as!(
-            TicketRow,
-            "DELETE FROM tickets WHERE id IN (
-                 SELECT id FROM tickets WHERE player_id = $1 ORDER BY id FOR UPDATE)
-             RETURNING id, player_id, game_id, mode, code, status, reason, match_id, queued_at,
-                 seen_at, changed_at",
+        let mut stopped = Vec::new();
+        if let Some(party) = parties::party_id_of(&mut tx, player_id).await?
+            && let Some((_, changed)) = parties::leave(&mut tx, party, player_id, now).await?
+        {
+            stopped = changed;
+        }
+        let cancelled = select_tickets!(
+            returning "UPDATE tickets SET status = 'cancelled', changed_at = $2,
+                 reason = 'a member of the party is gone'
+             WHERE id IN (SELECT id FROM tickets WHERE status = 'queued' AND group_id IN (
+                     SELECT group_id FROM tickets WHERE player_id = $1 AND status = 'queued')
+                 ORDER BY id FOR UPDATE)",
+            player_id,
+            millis(now),
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let forgotten = select_tickets!(
+            returning "DELETE FROM tickets WHERE id IN (
+                 SELECT id FROM tickets WHERE player_id = $1 ORDER BY id FOR UPDATE)",
             player_id,
         )
         .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
         if !forgotten.is_empty() {
+            stopped.extend(rows::tickets(cancelled)?);
+            self.redis.tickets_changed(stopped);
             self.redis.tickets_forgotten(rows::tickets(forgotten)?);
             self.changed();
         }
@@ -657,11 +674,8 @@ async fn lock_signing_keys(tx: &mut Tx<'_>) -> StoreResult<()> {
 }
 
 async fn tickets_of(tx: &mut Tx<'_>, player_id: Uuid) -> StoreResult<Vec<Ticket>> {
-    let rows = sqlx::query_as!(
-        TicketRow,
-        "SELECT id, player_id, game_id, mode, code, status, reason, match_id, queued_at, seen_at,
-             changed_at
-         FROM tickets WHERE player_id = $1 ORDER BY queued_at DESC, id DESC",
+    let rows = select_tickets!(
+        "WHERE player_id = $1 ORDER BY queued_at DESC, id DESC",
         player_id,
     );
     rows::tickets(rows.fetch_all(&mut **tx).await?)

@@ -6,10 +6,10 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::{self, MatchRow, SlotRow, TRIES, TicketRow, collided, millis};
+use super::rows::{self, MatchRow, SlotRow, TRIES, TicketRow, collided, millis, select_tickets};
 use crate::{
-    Claim, FormMatch, Lease, Match, MatchOutcome, Matches, NewMatch, StoreError, StoreOutcome,
-    StoreResult, Ticket,
+    Claim, FormMatch, Lease, Match, MatchOutcome, Matches, NewMatch, Search, StoreError,
+    StoreOutcome, StoreResult, Ticket,
 };
 
 /// A query of matches with their slots, in one statement and so as of one moment: what comes before
@@ -21,7 +21,8 @@ macro_rules! select_matches {
             $with + r#"SELECT id AS "id!", game_id AS "game_id!", mode AS "mode!",
                    room_id AS "room_id!", room_sid, module_sha256 AS "module_sha256!",
                    teams AS "teams!", options AS "options!", authority_mode AS "authority_mode!",
-                   rated AS "rated!", status AS "status!", lease_epoch AS "lease_epoch!", outcome,
+                   rated AS "rated!", region, capacity AS "capacity!", backfill AS "backfill!",
+                   accept_until, status AS "status!", lease_epoch AS "lease_epoch!", outcome,
                    reason, metadata::text AS details, winner, ticks, created_at AS "created_at!",
                    ready_at, started_at, ended_at, (
                        SELECT json_agg(json_build_object('slot', slot, 'player_id', player_id,
@@ -53,6 +54,15 @@ impl Matches for PostgresStore {
             }
         }
         self.try_form(&new).await
+    }
+
+    async fn forming_matches(&self, game: &str) -> StoreResult<Vec<Match>> {
+        let rows = select_matches!(
+            "",
+            "matches WHERE game_id = $1 AND status = 'forming' ORDER BY created_at, id",
+            game,
+        );
+        all(rows.fetch_all(&self.pool).await?)
     }
 
     async fn room_created(&self, match_id: Uuid, room_sid: &str) -> StoreResult<bool> {
@@ -317,10 +327,28 @@ impl PostgresStore {
         )
         .fetch_all(&mut *tx)
         .await?;
+        if let Some(epoch) = new.lead {
+            // Held until the end: whoever takes the lead waits for this match, or this match does
+            // not come about.
+            let leads = sqlx::query_scalar!(
+                "SELECT epoch FROM queue_leaders WHERE game_id = $1 AND epoch = $2 FOR SHARE",
+                new.game,
+                epoch as i64,
+            );
+            if leads.fetch_optional(&mut *tx).await?.is_none() {
+                tx.rollback().await?;
+                return Ok(FormMatch::NotLeading);
+            }
+        }
+        let (match_status, ticket_status) = match new.accept_until {
+            Some(_) => ("accepting", "accepting"),
+            None => ("forming", "placing"),
+        };
         let inserted = sqlx::query!(
             "INSERT INTO matches (id, game_id, mode, room_id, module_sha256, teams, options,
-                 authority_mode, rated, players, status, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'forming', $11)
+                 authority_mode, rated, players, status, created_at, region, capacity, backfill,
+                 accept_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
              ON CONFLICT (room_id) DO NOTHING",
             new.id,
             new.game,
@@ -332,7 +360,12 @@ impl PostgresStore {
             new.authority_mode,
             new.rated,
             &players,
+            match_status,
             created_at,
+            new.region,
+            i16::from(new.capacity),
+            new.backfill,
+            new.accept_until.map(millis),
         )
         .execute(&mut *tx)
         .await?;
@@ -341,7 +374,8 @@ impl PostgresStore {
         }
         let queued = sqlx::query!(
             "SELECT id, player_id FROM tickets
-             WHERE id = ANY($1) AND game_id = $2 AND status = 'queued' ORDER BY id FOR UPDATE",
+             WHERE group_id IN (SELECT group_id FROM tickets WHERE id = ANY($1))
+             AND game_id = $2 AND status = 'queued' ORDER BY id FOR UPDATE",
             &tickets,
             new.game,
         )
@@ -350,21 +384,20 @@ impl PostgresStore {
         let mut wanted: Vec<(Uuid, Uuid)> = tickets.iter().copied().zip(players.clone()).collect();
         wanted.sort_unstable();
         let found: Vec<(Uuid, Uuid)> = queued.iter().map(|t| (t.id, t.player_id)).collect();
-        // A ticket that is named twice is found once.
+        // A ticket that is named twice is found once, and one that is left out of its group too.
         if found != wanted {
             // At once: what passes over locked rows must not miss those tickets after the answer.
             tx.rollback().await?;
             return Ok(FormMatch::TicketsGone);
         }
-        let placing = sqlx::query_as!(
-            TicketRow,
-            "UPDATE tickets SET status = 'placing', match_id = $2, changed_at = $3
-             WHERE id = ANY($1)
-             RETURNING id, player_id, game_id, mode, code, status, reason, match_id, queued_at,
-                 seen_at, changed_at",
+        let placing = select_tickets!(
+            returning "UPDATE tickets SET status = $4, match_id = $2, changed_at = $3,
+                 accepted = NULL
+             WHERE id = ANY($1)",
             &tickets,
             new.id,
             created_at,
+            ticket_status,
         )
         .fetch_all(&mut *tx)
         .await?;
@@ -397,13 +430,10 @@ async fn settle_tickets(
     reason: Option<&str>,
     now: DateTime<Utc>,
 ) -> StoreResult<Vec<Ticket>> {
-    let settled = sqlx::query_as!(
-        TicketRow,
-        "UPDATE tickets SET status = $2, reason = $3, changed_at = $4
+    let settled = select_tickets!(
+        returning "UPDATE tickets SET status = $2, reason = $3, changed_at = $4
          WHERE id IN (SELECT id FROM tickets WHERE match_id = $1 AND status = 'placing'
-             ORDER BY id FOR UPDATE)
-         RETURNING id, player_id, game_id, mode, code, status, reason, match_id, queued_at, seen_at,
-             changed_at",
+             ORDER BY id FOR UPDATE)",
         match_id,
         status,
         reason,

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::matches::capacity_of;
 use crate::{
-    Ban, Match, MatchSlot, MatchStatus, Outcome, Player, PlayerStatistics, SlotOutcome, StoreError,
-    StoreResult, Ticket, TicketStatus,
+    Ban, Match, MatchSlot, MatchStatus, Outcome, Player, PlayerStatistics, Search, SlotOutcome,
+    StoreError, StoreResult, Ticket, TicketStatus,
 };
 
 /// A time as it is stored.
@@ -121,7 +122,38 @@ pub(super) struct TicketRow {
     pub(super) queued_at: DateTime<Utc>,
     pub(super) seen_at: DateTime<Utc>,
     pub(super) changed_at: DateTime<Utc>,
+    pub(super) group_id: Uuid,
+    pub(super) party_id: Option<Uuid>,
+    pub(super) search: Json<Search>,
+    pub(super) returned: bool,
+    pub(super) accepted: Option<bool>,
 }
+
+/// A query of tickets: `select_tickets!("WHERE …", …)`, or `select_tickets!(returning "UPDATE …", …)`
+/// for what a change leaves behind.
+macro_rules! select_tickets {
+    (returning $change:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            TicketRow,
+            $change + r#" RETURNING tickets.id, tickets.player_id, tickets.game_id, tickets.mode,
+                tickets.code, tickets.status, tickets.reason, tickets.match_id, tickets.queued_at,
+                tickets.seen_at, tickets.changed_at, tickets.group_id, tickets.party_id,
+                tickets.search AS "search: Json<Search>", tickets.returned, tickets.accepted"#,
+            $($argument),*
+        )
+    };
+    ($rest:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            TicketRow,
+            r#"SELECT id, player_id, game_id, mode, code, status, reason, match_id, queued_at,
+                seen_at, changed_at, group_id, party_id, search AS "search: Json<Search>", returned,
+                accepted
+               FROM tickets "# + $rest,
+            $($argument),*
+        )
+    };
+}
+pub(super) use select_tickets;
 
 impl TryFrom<TicketRow> for Ticket {
     type Error = StoreError;
@@ -136,6 +168,11 @@ impl TryFrom<TicketRow> for Ticket {
             status: TicketStatus::parse(row.status)?,
             reason: row.reason,
             match_id: row.match_id,
+            group_id: row.group_id,
+            party_id: row.party_id,
+            search: row.search.0,
+            returned: row.returned,
+            accepted: row.accepted,
             queued_at: row.queued_at,
             seen_at: row.seen_at,
             changed_at: row.changed_at,
@@ -160,6 +197,10 @@ pub(super) struct MatchRow {
     pub(super) options: String,
     pub(super) authority_mode: String,
     pub(super) rated: bool,
+    pub(super) region: Option<String>,
+    pub(super) capacity: i16,
+    pub(super) backfill: bool,
+    pub(super) accept_until: Option<DateTime<Utc>>,
     pub(super) status: String,
     pub(super) lease_epoch: i64,
     pub(super) outcome: Option<String>,
@@ -191,6 +232,8 @@ impl TryFrom<MatchRow> for Match {
     type Error = StoreError;
 
     fn try_from(row: MatchRow) -> StoreResult<Self> {
+        let slots: Vec<MatchSlot> = row.slots.0.into_iter().map(MatchSlot::from).collect();
+        let capacity = within("number of slots", row.capacity)?;
         Ok(Self {
             id: row.id,
             game: row.game_id,
@@ -202,8 +245,12 @@ impl TryFrom<MatchRow> for Match {
             options: row.options,
             authority_mode: row.authority_mode,
             rated: row.rated,
+            region: row.region,
+            capacity: capacity_of(capacity, &slots),
+            backfill: row.backfill,
+            accept_until: row.accept_until,
             status: MatchStatus::parse(row.status)?,
-            slots: row.slots.0.into_iter().map(MatchSlot::from).collect(),
+            slots,
             epoch: row.lease_epoch.unsigned_abs(),
             outcome: row.outcome.map(Outcome::parse).transpose()?,
             reason: row.reason,

@@ -1,73 +1,49 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use sqlx::types::Json;
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::{self, TRIES, TicketRow, millis};
-use crate::{Cancel, Enqueue, NewTicket, StoreError, StoreResult, Ticket, Tickets};
+use super::rows::{self, TRIES, TicketRow, collided, millis, select_tickets};
+use crate::{
+    Accept, Cancel, Enqueue, MAX_PARTY, NewGroup, Search, StoreError, StoreResult, Ticket, Tickets,
+};
 
 #[async_trait::async_trait]
 impl Tickets for PostgresStore {
-    async fn enqueue(&self, new: NewTicket) -> StoreResult<Enqueue> {
+    async fn enqueue(&self, new: NewGroup) -> StoreResult<Enqueue> {
+        if new.tickets.is_empty() || new.tickets.len() > MAX_PARTY {
+            let count = new.tickets.len();
+            let message = format!("a group has 1 to {MAX_PARTY} players, not {count}");
+            return Err(StoreError::Invalid(message));
+        }
         // The live ticket that stands in the way may end between the two statements.
         for _ in 0..TRIES {
-            let queued = sqlx::query_as!(
-                TicketRow,
-                "INSERT INTO tickets
-                     (id, player_id, game_id, mode, code, status, queued_at, seen_at, changed_at)
-                 SELECT $1, id, $3, $4, $5, 'queued', $6, $6, $6
-                 FROM players WHERE id = $2 AND erased_at IS NULL FOR KEY SHARE
-                 ON CONFLICT (player_id, game_id) WHERE status IN ('queued', 'placing') DO NOTHING
-                 RETURNING id, player_id, game_id, mode, code, status, reason, match_id, queued_at,
-                     seen_at, changed_at",
-                new.id,
-                new.player_id,
-                new.game,
-                new.mode,
-                new.code,
-                millis(new.queued_at),
-            )
-            .fetch_optional(&self.pool)
-            .await?;
-            if let Some(row) = queued {
-                let ticket: Ticket = row.try_into()?;
-                self.redis.tickets_changed(vec![ticket.clone()]);
-                self.changed();
-                return Ok(Enqueue::Queued(ticket));
-            }
-            let live = sqlx::query_scalar!(
-                "SELECT id FROM tickets
-                 WHERE player_id = $1 AND game_id = $2 AND status IN ('queued', 'placing')",
-                new.player_id,
-                new.game,
-            )
-            .fetch_optional(&self.pool)
-            .await?;
-            if let Some(id) = live {
-                return Ok(Enqueue::AlreadyQueued(id));
+            match self.try_enqueue(&new).await {
+                Err(error) if collided(&error) => {}
+                Err(error) => return Err(error),
+                Ok(Some(done)) => return Ok(done),
+                Ok(None) => {}
             }
         }
-        let message = format!("player {} does not exist or cannot queue", new.player_id);
+        let message = format!(
+            "a player of group {} does not exist or cannot queue",
+            new.id
+        );
         Err(StoreError::Invalid(message))
     }
 
     async fn ticket(&self, id: Uuid) -> StoreResult<Option<Ticket>> {
-        let row = sqlx::query_as!(
-            TicketRow,
-            "SELECT id, player_id, game_id, mode, code, status, reason, match_id, queued_at, seen_at,
-                 changed_at
-             FROM tickets WHERE id = $1",
-            id,
-        );
+        let row = select_tickets!("WHERE id = $1", id);
         let row = row.fetch_optional(&self.pool).await?;
         row.map(Ticket::try_from).transpose()
     }
 
     async fn newest_ticket(&self, player_id: Uuid) -> StoreResult<Option<Ticket>> {
-        let row = sqlx::query_as!(
-            TicketRow,
-            "SELECT id, player_id, game_id, mode, code, status, reason, match_id, queued_at, seen_at,
-                 changed_at
-             FROM tickets WHERE player_id = $1 ORDER BY queued_at DESC, id DESC LIMIT 1",
+        let row = select_tickets!(
+            "WHERE player_id = $1 ORDER BY queued_at DESC, id DESC LIMIT 1",
             player_id,
         );
         let row = row.fetch_optional(&self.pool).await?;
@@ -76,7 +52,8 @@ impl Tickets for PostgresStore {
 
     async fn touch_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<()> {
         sqlx::query!(
-            "UPDATE tickets SET seen_at = $2 WHERE id = $1 AND status = 'queued' AND seen_at < $2",
+            "UPDATE tickets SET seen_at = $2
+             WHERE id = $1 AND status IN ('queued', 'accepting') AND seen_at < $2",
             id,
             millis(now),
         )
@@ -86,28 +63,31 @@ impl Tickets for PostgresStore {
     }
 
     async fn cancel_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Cancel> {
-        let cancelled = sqlx::query_as!(
-            TicketRow,
-            "UPDATE tickets SET status = 'cancelled', changed_at = $2
-             WHERE id = $1 AND status = 'queued'
-             RETURNING id, player_id, game_id, mode, code, status, reason, match_id, queued_at,
-                 seen_at, changed_at",
+        let cancelled = select_tickets!(
+            returning "UPDATE tickets SET status = 'cancelled', changed_at = $2
+             WHERE id IN (SELECT id FROM tickets
+                 WHERE group_id = (SELECT group_id FROM tickets WHERE id = $1)
+                 AND status = 'queued' ORDER BY id FOR UPDATE)",
             id,
             millis(now),
         )
-        .fetch_optional(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        if let Some(row) = cancelled {
-            self.redis.tickets_changed(rows::tickets(vec![row])?);
+        if !cancelled.is_empty() {
+            self.redis.tickets_changed(rows::tickets(cancelled)?);
             self.changed();
             return Ok(Cancel::Cancelled);
         }
-        // No ticket is queued again, so what it is now is what stood in the way.
+        // What it is now is what stood in the way; one that is asked to accept declines.
         let status = sqlx::query_scalar!("SELECT status FROM tickets WHERE id = $1", id)
             .fetch_optional(&self.pool)
             .await?;
         Ok(match status.as_deref() {
             None => Cancel::NotFound,
+            Some("accepting") => match self.decline(id, now).await? {
+                true => Cancel::Cancelled,
+                false => Cancel::AlreadyMatched,
+            },
             Some("placing" | "matched") => Cancel::AlreadyMatched,
             Some(_) => Cancel::Cancelled,
         })
@@ -124,11 +104,8 @@ impl Tickets for PostgresStore {
     }
 
     async fn queued_tickets(&self, game: &str, limit: u32) -> StoreResult<Vec<Ticket>> {
-        let rows = sqlx::query_as!(
-            TicketRow,
-            "SELECT id, player_id, game_id, mode, code, status, reason, match_id, queued_at, seen_at,
-                 changed_at
-             FROM tickets WHERE game_id = $1 AND status = 'queued' ORDER BY queued_at, id LIMIT $2",
+        let rows = select_tickets!(
+            "WHERE game_id = $1 AND status = 'queued' ORDER BY queued_at, id LIMIT $2",
             game,
             i64::from(limit),
         );
@@ -140,26 +117,115 @@ impl Tickets for PostgresStore {
         not_seen_since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> StoreResult<u64> {
-        // One that is locked is being matched or cancelled just now.
-        let expired = sqlx::query_as!(
-            TicketRow,
-            "UPDATE tickets SET status = 'timed_out', changed_at = $2,
-                 reason = 'nobody asked for this ticket any more'
-             WHERE id IN (SELECT id FROM tickets WHERE status = 'queued' AND seen_at < $1
-                 FOR UPDATE SKIP LOCKED)
-             RETURNING id, player_id, game_id, mode, code, status, reason, match_id, queued_at,
-                 seen_at, changed_at",
+        let expired = select_tickets!(
+            returning "UPDATE tickets SET status = 'timed_out', changed_at = $2,
+                 reason = CASE WHEN seen_at < $1 THEN 'nobody asked for this ticket any more'
+                     ELSE 'a member of the party is gone' END
+             WHERE id IN (SELECT id FROM tickets WHERE status = 'queued' AND group_id IN (
+                     SELECT group_id FROM tickets WHERE status = 'queued' AND seen_at < $1)
+                 ORDER BY id FOR UPDATE)",
             millis(not_seen_since),
             millis(now),
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let count = expired.len() as u64;
-        if count > 0 {
-            self.redis.tickets_changed(rows::tickets(expired)?);
-            self.changed();
+        );
+        let expired = expired.fetch_all(&self.pool).await?;
+        self.report(expired)
+    }
+
+    async fn time_out_tickets(
+        &self,
+        game: &str,
+        mode: &str,
+        queued_before: DateTime<Utc>,
+        reason: &str,
+        now: DateTime<Utc>,
+    ) -> StoreResult<u64> {
+        let timed_out = select_tickets!(
+            returning "UPDATE tickets SET status = 'timed_out', changed_at = $5, reason = $4
+             WHERE id IN (SELECT id FROM tickets WHERE game_id = $1 AND mode = $2
+                 AND status = 'queued' AND queued_at < $3 ORDER BY id FOR UPDATE)",
+            game,
+            mode,
+            millis(queued_before),
+            reason,
+            millis(now),
+        );
+        let timed_out = timed_out.fetch_all(&self.pool).await?;
+        self.report(timed_out)
+    }
+
+    async fn accept(
+        &self,
+        ticket_id: Uuid,
+        accept: bool,
+        now: DateTime<Utc>,
+    ) -> StoreResult<Accept> {
+        for _ in 1..TRIES {
+            match self.try_accept(ticket_id, accept, now).await {
+                Err(error) if collided(&error) => {}
+                done => return done,
+            }
         }
-        Ok(count)
+        self.try_accept(ticket_id, accept, now).await
+    }
+
+    async fn lapse_acceptances(&self, now: DateTime<Utc>) -> StoreResult<u64> {
+        self.lapse(now).await
+    }
+
+    async fn lead_queue(
+        &self,
+        game: &str,
+        holder: &str,
+        now: DateTime<Utc>,
+        ttl: Duration,
+    ) -> StoreResult<Option<u64>> {
+        let epoch = sqlx::query_scalar!(
+            "INSERT INTO queue_leaders AS led (game_id, holder, epoch, expires_at)
+             VALUES ($1, $2, 1, $3)
+             ON CONFLICT (game_id) DO UPDATE SET holder = $2, expires_at = $3,
+                 epoch = led.epoch + CASE WHEN led.holder = $2 THEN 0 ELSE 1 END
+             WHERE led.holder = $2 OR led.expires_at <= $4
+             RETURNING epoch",
+            game,
+            holder,
+            millis(now + ttl),
+            millis(now),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(epoch.map(i64::unsigned_abs))
+    }
+
+    async fn give_up_queues(&self, holder: &str) -> StoreResult<()> {
+        sqlx::query!(
+            "UPDATE queue_leaders SET holder = '', expires_at = '-infinity', epoch = epoch + 1
+             WHERE holder = $1",
+            holder,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn recent_tickets(
+        &self,
+        game: &str,
+        since: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, Uuid)>,
+        limit: u32,
+    ) -> StoreResult<Vec<Ticket>> {
+        let (after_time, after_id) = after.unzip();
+        let rows = select_tickets!(
+            "WHERE game_id = $1 AND queued_at >= $2
+             AND ($3::timestamptz IS NULL OR (queued_at, id) > ($3, $4))
+             ORDER BY queued_at, id LIMIT $5",
+            game,
+            millis(since),
+            after_time.map(millis),
+            after_id,
+            i64::from(limit),
+        );
+        rows::tickets(rows.fetch_all(&self.pool).await?)
     }
 
     async fn forget_tickets(&self, unchanged_since: DateTime<Utc>, limit: u32) -> StoreResult<u64> {
@@ -177,4 +243,102 @@ impl Tickets for PostgresStore {
         .await?;
         Ok(deleted.rows_affected())
     }
+}
+
+impl PostgresStore {
+    /// None where somebody had a live ticket that is gone meanwhile.
+    async fn try_enqueue(&self, new: &NewGroup) -> StoreResult<Option<Enqueue>> {
+        let players: Vec<Uuid> = new.tickets.iter().map(|t| t.player_id).collect();
+        let mut tx = self.pool.begin().await?;
+        if let Some(party) = new.party_id
+            && !is_party_of(&mut tx, party, &players, new.queued_at).await?
+        {
+            tx.rollback().await?;
+            return Ok(Some(Enqueue::PartyChanged));
+        }
+        let ids: Vec<Uuid> = new.tickets.iter().map(|t| t.id).collect();
+        let search: Vec<serde_json::Value> = new
+            .tickets
+            .iter()
+            .map(|t| serde_json::to_value(&t.search))
+            .collect::<Result<_, _>>()
+            .map_err(|error| StoreError::Invalid(error.to_string()))?;
+        let queued = select_tickets!(
+            returning "INSERT INTO tickets (id, player_id, game_id, mode, code, status, group_id,
+                 party_id, search, queued_at, seen_at, changed_at)
+             SELECT asked.id, players.id, $4, $5, $6, 'queued', $7, $8, asked.search, $9, $9, $9
+             FROM unnest($1::uuid[], $2::uuid[], $3::jsonb[]) AS asked (id, player_id, search)
+             JOIN players ON players.id = asked.player_id WHERE erased_at IS NULL
+             ORDER BY players.id FOR KEY SHARE OF players
+             ON CONFLICT (player_id, game_id) WHERE status IN ('queued', 'accepting', 'placing')
+             DO NOTHING",
+            &ids,
+            &players,
+            &search,
+            new.game,
+            new.mode,
+            new.code,
+            new.id,
+            new.party_id,
+            millis(new.queued_at),
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        if queued.len() == new.tickets.len() {
+            tx.commit().await?;
+            let mut tickets = rows::tickets(queued)?;
+            tickets.sort_by_key(|ticket| ids.iter().position(|id| *id == ticket.id));
+            self.redis.tickets_changed(tickets.clone());
+            self.changed();
+            return Ok(Some(Enqueue::Queued(tickets)));
+        }
+        tx.rollback().await?;
+        let live = sqlx::query!(
+            "SELECT id, player_id FROM tickets WHERE player_id = ANY($1) AND game_id = $2
+             AND status IN ('queued', 'accepting', 'placing') ORDER BY player_id LIMIT 1",
+            &players,
+            new.game,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(live.map(|live| Enqueue::AlreadyQueued {
+            player_id: live.player_id,
+            ticket_id: live.id,
+        }))
+    }
+
+    /// Tells of tickets that changed; answers how many.
+    fn report(&self, changed: Vec<TicketRow>) -> StoreResult<u64> {
+        let count = changed.len() as u64;
+        if count > 0 {
+            self.redis.tickets_changed(rows::tickets(changed)?);
+            self.changed();
+        }
+        Ok(count)
+    }
+}
+
+/// Whether these are the members of a party, which stay so until the transaction ends.
+async fn is_party_of(
+    tx: &mut Transaction<'_, Postgres>,
+    party: Uuid,
+    players: &[Uuid],
+    now: DateTime<Utc>,
+) -> StoreResult<bool> {
+    sqlx::query!(
+        "UPDATE parties SET used_at = greatest(used_at, $2) WHERE id = $1",
+        party,
+        millis(now),
+    )
+    .execute(&mut **tx)
+    .await?;
+    let members = sqlx::query_scalar!(
+        "SELECT player_id FROM party_members WHERE party_id = $1",
+        party,
+    );
+    let mut members = members.fetch_all(&mut **tx).await?;
+    let mut players = players.to_vec();
+    members.sort_unstable();
+    players.sort_unstable();
+    Ok(members == players)
 }

@@ -9,9 +9,10 @@ pub(crate) async fn a_player_has_one_live_ticket(store: SharedStore) {
     let player = players(&*store, 1).await[0];
     let mut new = new_ticket(player, 0);
     new.code = Some("tea".to_owned());
-    let Enqueue::Queued(ticket) = store.enqueue(new.clone()).await.unwrap() else {
+    let Enqueue::Queued(tickets) = store.enqueue(new.clone()).await.unwrap() else {
         panic!("refused");
     };
+    let ticket = tickets[0].clone();
     assert_eq!(
         (ticket.id, ticket.player_id, ticket.status),
         (new.id, player, TicketStatus::Queued)
@@ -30,7 +31,13 @@ pub(crate) async fn a_player_has_one_live_ticket(store: SharedStore) {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.unwrap(), Enqueue::AlreadyQueued(new.id));
+        assert_eq!(
+            task.await.unwrap(),
+            Enqueue::AlreadyQueued {
+                player_id: player,
+                ticket_id: new.id
+            }
+        );
     }
 }
 
@@ -45,7 +52,11 @@ pub(crate) async fn a_player_may_wait_for_several_games_at_once(store: SharedSto
         let mut again = new_ticket(ids[0], 3);
         again.game = game.to_owned();
         let again = store.enqueue(again).await.unwrap();
-        assert_eq!(again, Enqueue::AlreadyQueued(live), "{game}");
+        let expected = Enqueue::AlreadyQueued {
+            player_id: ids[0],
+            ticket_id: live,
+        };
+        assert_eq!(again, expected, "{game}");
     }
     let newest = store.newest_ticket(ids[0]).await.unwrap().unwrap();
     assert_eq!(newest.id, elsewhere.id);

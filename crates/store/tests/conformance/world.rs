@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use gs_store::{
     ALL_TIME, BoardEntry, BoardKey, BoardPage, BoardRule, BoardStart, CountsOn, CreatePlayer,
-    Enqueue, FormMatch, Lease, MatchOutcome, NewMatch, NewPlayer, NewSession, NewSlot, NewTicket,
-    Outcome, SlotOutcome, Standing, Store, StoreOutcome,
+    Enqueue, FormMatch, Lease, MatchOutcome, NewGroup, NewMatch, NewPlayer, NewSession, NewSlot,
+    NewTicket, Outcome, Search, SlotOutcome, Standing, Store, StoreOutcome,
 };
 use uuid::Uuid;
 
@@ -40,22 +40,20 @@ pub(crate) async fn players(store: &dyn Store, count: usize) -> Vec<Uuid> {
     ids
 }
 
-pub(crate) fn new_ticket(player_id: Uuid, queued: i64) -> NewTicket {
-    NewTicket {
+pub(crate) fn new_ticket(player_id: Uuid, queued: i64) -> NewGroup {
+    let ticket = NewTicket {
         id: Uuid::now_v7(),
         player_id,
-        game: "arena".to_owned(),
-        mode: "default".to_owned(),
-        code: None,
-        queued_at: at(queued),
-    }
+        search: Search::default(),
+    };
+    NewGroup::alone(ticket, "arena", "default", at(queued))
 }
 
 /// Queues a player and answers the ticket's id.
 pub(crate) async fn enqueue(store: &dyn Store, player_id: Uuid, queued: i64) -> Uuid {
     match store.enqueue(new_ticket(player_id, queued)).await.unwrap() {
-        Enqueue::Queued(ticket) => ticket.id,
-        Enqueue::AlreadyQueued(id) => panic!("already queued as {id}"),
+        Enqueue::Queued(tickets) => tickets[0].id,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -70,6 +68,11 @@ pub(crate) fn new_match(room: &str, slots: &[(Uuid, Uuid)]) -> NewMatch {
         options: r#"{"map":"plain"}"#.to_owned(),
         authority_mode: "validated".to_owned(),
         rated: true,
+        region: None,
+        capacity: 0,
+        backfill: false,
+        accept_until: None,
+        lead: None,
         slots: slots
             .iter()
             .enumerate()

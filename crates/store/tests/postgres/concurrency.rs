@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use gs_store::{
-    Accounts as _, Cancel, Enqueue, FormMatch, Matches as _, NewMatch, NewSession, NewSlot,
-    NewTicket, Rotate, Rotation, StoreError, StoreOutcome, TicketStatus, Tickets as _,
+    Accounts as _, Cancel, Enqueue, FormMatch, Matches as _, NewGroup, NewMatch, NewSession,
+    NewSlot, NewTicket, Rotate, Rotation, Search, StoreError, StoreOutcome, TicketStatus,
+    Tickets as _,
 };
 use gs_test_services::Postgres;
 use uuid::Uuid;
@@ -158,13 +159,11 @@ async fn a_ticket_is_placed_or_taken_back_but_not_both() {
             let ticket = NewTicket {
                 id: Uuid::new_v4(),
                 player_id,
-                game: "arena".to_owned(),
-                mode: "default".to_owned(),
-                code: None,
-                queued_at: at(round),
+                search: Search::default(),
             };
             let ticket_id = ticket.id;
-            let queued = stores[0].enqueue(ticket).await.unwrap();
+            let group = NewGroup::alone(ticket, "arena", "default", at(round));
+            let queued = stores[0].enqueue(group).await.unwrap();
             assert!(matches!(queued, Enqueue::Queued(_)), "{queued:?}");
             slots.push(NewSlot {
                 ticket_id,
@@ -183,6 +182,11 @@ async fn a_ticket_is_placed_or_taken_back_but_not_both() {
                 options: "{}".to_owned(),
                 authority_mode: "full".to_owned(),
                 rated: true,
+                region: None,
+                capacity: 0,
+                backfill: false,
+                accept_until: None,
+                lead: None,
                 slots: slots.to_vec(),
                 created_at: at(round),
             };
@@ -257,13 +261,11 @@ async fn players_are_erased_and_banned_while_they_queue_and_play() {
             let ticket = NewTicket {
                 id: Uuid::new_v4(),
                 player_id,
-                game: "arena".to_owned(),
-                mode: "default".to_owned(),
-                code: None,
-                queued_at: at(0),
+                search: Search::default(),
             };
             // The player may be erased by now.
-            let _ = store.enqueue(ticket).await;
+            let group = NewGroup::alone(ticket, "arena", "default", at(0));
+            let _ = store.enqueue(group).await;
         }));
         let store = stores[(n + 1) % 2].clone();
         tasks.push(tokio::spawn(async move {

@@ -166,6 +166,11 @@ impl Driver {
             options: "{}".to_owned(),
             authority_mode: "full".to_owned(),
             rated: mode.rated,
+            region: None,
+            capacity: 0,
+            backfill: false,
+            accept_until: None,
+            lead: None,
             slots: slots.collect(),
             created_at: now,
         };

@@ -1,13 +1,14 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use sqlx::types::Json;
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{NewResult, boards, statistics};
-use crate::postgres::rows::{self, TicketRow, millis};
+use crate::postgres::rows::{self, TicketRow, millis, select_tickets};
 use crate::tally::{self, CountedSlot, Played};
-use crate::{MatchOutcome, StoreError, StoreOutcome, StoreResult, Ticket};
+use crate::{MatchOutcome, Search, StoreError, StoreOutcome, StoreResult, Ticket};
 
 /// What became of a batch.
 pub(super) struct Written {
@@ -145,16 +146,13 @@ async fn settle_tickets(
     let reason = |a: &Accepted<'_>| a.outcome.reason.clone().unwrap_or(ENDED_EARLY.to_owned());
     let reasons: Vec<String> = unready().map(reason).collect();
     let times: Vec<DateTime<Utc>> = unready().map(|a| a.now).collect();
-    let settled = sqlx::query_as!(
-        TicketRow,
-        "WITH waiting AS (
+    let settled = select_tickets!(
+        returning "WITH waiting AS (
              SELECT id FROM tickets WHERE match_id = ANY($1) AND status = 'placing'
              ORDER BY id FOR UPDATE)
          UPDATE tickets SET status = 'failed', reason = ended.reason, changed_at = ended.at
          FROM waiting, unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS ended (id, reason, at)
-         WHERE tickets.id = waiting.id AND tickets.match_id = ended.id
-         RETURNING tickets.id, player_id, game_id, mode, code, status, tickets.reason, match_id,
-             queued_at, seen_at, changed_at",
+         WHERE tickets.id = waiting.id AND tickets.match_id = ended.id",
         &matches,
         &reasons,
         &times,

@@ -41,6 +41,10 @@ impl Reference {
             result: None,
         };
         let details = Match {
+            region: new.region.clone(),
+            capacity: new.slots.len() as u8,
+            backfill: new.backfill,
+            accept_until: new.accept_until,
             id: new.id,
             game: new.game.clone(),
             mode: new.mode.clone(),

@@ -1,21 +1,32 @@
 use chrono::{DateTime, Utc};
-use gs_store::{Cancel, Enqueue, MatchStatus, NewTicket, Ticket, TicketStatus};
+use gs_store::{Cancel, Enqueue, MatchStatus, NewGroup, Ticket, TicketStatus};
 use uuid::Uuid;
 
 use super::{ANY, Reference};
 
 impl Reference {
-    pub(crate) fn enqueue(&mut self, new: &NewTicket) -> Enqueue {
+    pub(crate) fn enqueue(&mut self, new: &NewGroup) -> Enqueue {
+        let [asked] = new.tickets.as_slice() else {
+            panic!("the walk queues players alone");
+        };
         let live = self
             .tickets
             .values()
-            .find(|t| t.player_id == new.player_id && t.game == new.game && !t.status.is_final());
+            .find(|t| t.player_id == asked.player_id && t.game == new.game && !t.status.is_final());
         if let Some(live) = live {
-            return Enqueue::AlreadyQueued(live.id);
+            return Enqueue::AlreadyQueued {
+                player_id: live.player_id,
+                ticket_id: live.id,
+            };
         }
         let ticket = Ticket {
-            id: new.id,
-            player_id: new.player_id,
+            id: asked.id,
+            group_id: new.id,
+            party_id: None,
+            search: asked.search.clone(),
+            returned: false,
+            accepted: None,
+            player_id: asked.player_id,
             game: new.game.clone(),
             mode: new.mode.clone(),
             code: new.code.clone(),
@@ -27,7 +38,7 @@ impl Reference {
             changed_at: new.queued_at,
         };
         self.tickets.insert(new.id, ticket.clone());
-        Enqueue::Queued(ticket)
+        Enqueue::Queued(vec![ticket])
     }
 
     /// A player's tickets, newest first.
@@ -50,6 +61,7 @@ impl Reference {
             return Cancel::NotFound;
         };
         match ticket.status {
+            TicketStatus::Accepting => panic!("the walk asks nobody"),
             TicketStatus::Placing | TicketStatus::Matched => return Cancel::AlreadyMatched,
             TicketStatus::Queued => {
                 ticket.status = TicketStatus::Cancelled;

@@ -90,6 +90,11 @@ impl Walk {
             options: r#"{"map": "plain"}"#.to_owned(),
             authority_mode: "full".to_owned(),
             rated: self.dice.percent(85),
+            region: None,
+            capacity: 0,
+            backfill: false,
+            accept_until: None,
+            lead: None,
             slots: members.iter().enumerate().map(slot).collect(),
             created_at: self.now,
         };

@@ -1,4 +1,4 @@
-use gs_store::{Enqueue, NewTicket};
+use gs_store::{Enqueue, NewGroup, NewTicket, Search};
 use uuid::Uuid;
 
 use super::{MODES, Walk, same_tickets};
@@ -29,13 +29,16 @@ impl Walk {
         if self.model.accounts.get(&player_id).is_none_or(|a| a.erased) {
             return;
         }
-        let new = NewTicket {
+        let ticket = NewTicket {
             id: self.dice.id(),
             player_id,
-            game: self.some_game().to_owned(),
-            mode: (*self.dice.pick(&MODES).unwrap()).to_owned(),
+            search: Search::default(),
+        };
+        let game = self.some_game().to_owned();
+        let mode = *self.dice.pick(&MODES).unwrap();
+        let new = NewGroup {
             code: self.dice.percent(20).then(|| "tea".to_owned()),
-            queued_at: self.now,
+            ..NewGroup::alone(ticket, &game, mode, self.now)
         };
         self.note(format!(
             "enqueue {} of {player_id} for {}",
