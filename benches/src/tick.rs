@@ -91,7 +91,8 @@ fn room(module: &GameModule) -> anyhow::Result<Room<gs_sandbox::ModuleInstance>>
         epoch: 1,
         seed: SEED,
         options: OPTIONS.to_owned(),
-        players: (0..PLAYERS).map(player).collect(),
+        players: (0..PLAYERS).map(player).map(Some).collect(),
+        backfill: false,
         unix_ms: 0,
         patience: Patience::default(),
     };

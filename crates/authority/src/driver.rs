@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use gs_engine::simulation::Simulation;
+use gs_engine::simulation::{Simulation, Slot};
 use livekit_data::{Packet, Participant};
 use tokio::sync::mpsc as tokio_mpsc;
 
 use crate::inbox::{Inbox, Message};
-use crate::room::{Channel, Destination, Room, RoomCounters, RoomEvent};
+use crate::room::{Channel, Destination, Room, RoomCounters, RoomEvent, RoomPlayer};
 use crate::ticker::{Flow, TickTask};
 
 /// What a room's task tells its driver.
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Stored,
     /// This participant, by identity, may not play.
     Ban(String),
+    /// A substitute was found for a slot.
+    Substitute(Slot, RoomPlayer),
     /// The match cannot go on, for this reason.
     Abort(String),
     /// Another holder has the match: stop without another packet.
@@ -96,6 +98,12 @@ impl<S: Simulation> Driver<S> {
                 }
                 Ok(Command::Stored) => self.room.handle_stored(now),
                 Ok(Command::Ban(identity)) => self.room.handle_ban(&identity, now),
+                Ok(Command::Substitute(slot, player)) => {
+                    if let Err(error) = self.room.handle_substitute(slot, &player, now) {
+                        let player = player.identity;
+                        tracing::warn!(player.id = player, slot, %error, "a substitute is not taken");
+                    }
+                }
                 Ok(Command::Abort(reason)) => self.room.handle_abort(&reason),
                 // Nobody is left who would store a result.
                 Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => return false,

@@ -15,6 +15,7 @@
 //!                                         └── stored, and the grace over ──► Closed
 //! ```
 
+mod backfill;
 mod counters;
 mod limits;
 mod observer;
@@ -39,6 +40,8 @@ use gs_engine::{AuthorityMode, Manifest, Slot, Tick};
 use gs_protocol::{convert, limits as wire_limits, wire};
 use prost::Message;
 
+use backfill::Former;
+pub use backfill::SubstituteError;
 pub use counters::RoomCounters;
 use limits::{Bucket, LOG_BURST, LOG_RATE};
 use observer::Observed;
@@ -61,6 +64,11 @@ pub struct Room<S> {
     events: VecDeque<RoomEvent>,
     counters: RoomCounters,
     strangers: Vec<(String, Instant)>,
+    /// Whether substitutes may come into free slots.
+    backfill: bool,
+    /// Those slots as they were said last, a bit each.
+    reported_open: u64,
+    former: Former,
     log_lines: Bucket,
     refusal_lines: Bucket,
     created: Instant,
@@ -90,15 +98,17 @@ pub struct RoomConfig {
     pub seed: u64,
     /// The game's own options, a JSON object.
     pub options: String,
-    /// Who plays, by slot.
-    pub players: Vec<RoomPlayer>,
+    /// Who plays, by slot; none in a slot that nobody was matched into.
+    pub players: Vec<Option<RoomPlayer>>,
+    /// Whether free slots are open to substitutes. It takes a game whose manifest says so, too.
+    pub backfill: bool,
     /// Unix time when the room is made, in milliseconds.
     pub unix_ms: u64,
     /// How long to wait for whom.
     pub patience: Patience,
 }
 
-/// A player who was matched.
+/// A player who was matched, or comes as a substitute.
 #[derive(Clone, Debug)]
 pub struct RoomPlayer {
     /// The LiveKit identity, which is the player's id.
@@ -186,6 +196,18 @@ pub enum RoomEvent {
         /// LiveKit's identity.
         identity: String,
     },
+    /// These slots, ascending, are open to substitutes, and no others; none were before the first
+    /// time. [`Room::handle_substitute`] takes them.
+    SlotsOpen(Vec<Slot>),
+    /// A slot has a substitute.
+    SlotTaken {
+        /// The slot.
+        slot: Slot,
+        /// The substitute, LiveKit's identity.
+        identity: String,
+        /// Who had the slot until now, and is not in the match any more.
+        earlier: Option<String>,
+    },
     /// The game wrote a line to the log.
     Log(LogLine),
     /// Nothing more will happen; the LiveKit room can be deleted.
@@ -238,8 +260,9 @@ impl<S: Simulation> Room<S> {
         let manifest = simulation.manifest();
         let (tick_rate, late_window) = (manifest.tick_rate, late_window(manifest));
         let max_save_bytes = manifest.max_save_bytes;
+        let backfill = config.backfill && manifest.backfill;
         let match_config = MatchConfig {
-            // Beyond 64 players the pipeline refuses the match.
+            // Beyond 64 slots the pipeline refuses the match.
             players: u8::try_from(config.players.len()).unwrap_or(u8::MAX),
             teams: manifest.teams,
             options: config.options.clone(),
@@ -254,11 +277,11 @@ impl<S: Simulation> Room<S> {
             }
             AuthorityMode::Observer => Service::Observer(Observed::new(count)),
         };
-        let players = config
-            .players
-            .iter()
-            .map(|p| Player::new(p, tick_rate, now))
-            .collect();
+        let player = |player: &Option<RoomPlayer>| match player {
+            Some(player) => Player::new(player, tick_rate, now),
+            None => Player::vacant(tick_rate, now),
+        };
+        let players = config.players.iter().map(player).collect();
         Ok(Self {
             outbox: Outbox::new(config.epoch),
             config,
@@ -271,6 +294,9 @@ impl<S: Simulation> Room<S> {
             events: VecDeque::new(),
             counters: RoomCounters::default(),
             strangers: Vec::new(),
+            backfill,
+            reported_open: 0,
+            former: Vec::new(),
             log_lines: Bucket::new(LOG_RATE, LOG_BURST, now),
             refusal_lines: Bucket::new(LOG_RATE, LOG_BURST, now),
             created: now,
@@ -304,6 +330,7 @@ impl<S: Simulation> Room<S> {
         if self.phase == Phase::Running {
             self.step(now);
         }
+        self.report_open();
     }
 
     /// The store has the result: players are told, and the room closes after the grace.
@@ -532,7 +559,7 @@ impl<S: Simulation> Room<S> {
             }
             tracing::debug!(
                 match.id = self.config.match_id,
-                player.id = self.config.players.get(usize::from(*slot)).map(|p| &*p.identity),
+                player.id = self.players.get(usize::from(*slot)).map(|p| &*p.identity),
                 tick = self.pipeline.tick(),
                 reason,
                 "the game refused an input"
@@ -607,7 +634,7 @@ impl<S: Simulation> Room<S> {
 fn queue_event(events: &mut VecDeque<RoomEvent>, counters: &mut RoomCounters, event: RoomEvent) {
     let matters = matches!(
         event,
-        RoomEvent::Started | RoomEvent::Ended(_) | RoomEvent::Closed
+        RoomEvent::Started | RoomEvent::Ended(_) | RoomEvent::SlotTaken { .. } | RoomEvent::Closed
     );
     if matters || events.len() < limits::EVENTS {
         events.push_back(event);

@@ -50,7 +50,7 @@ fn no_tick_allocates_once_a_match_has_run_for_a_while() {
 /// How often a room allocates in [`TICKS`] ticks after [`WARM_UP`], from the packets that come to
 /// those that go.
 fn allocations(mode: AuthorityMode, hidden: bool) -> usize {
-    let game = game::Game::new(hidden, Arc::default());
+    let game = game::Game::new(hidden, Arc::default()).take_substitutes();
     let schema = Schema::new(gs_engine::Simulation::manifest(&game)).unwrap();
     let identities: Vec<String> = (0..PLAYERS).map(|slot| format!("player-{slot}")).collect();
     let players = identities.iter().map(|identity| RoomPlayer {
@@ -67,7 +67,8 @@ fn allocations(mode: AuthorityMode, hidden: bool) -> usize {
         epoch: 1,
         seed: 1,
         options: r#"{"entities": 40}"#.to_owned(),
-        players: players.collect(),
+        players: players.map(Some).collect(),
+        backfill: true,
         unix_ms: 0,
         patience: Patience::default(),
     };

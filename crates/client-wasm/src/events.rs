@@ -78,6 +78,7 @@ pub(crate) fn player_object(player: &Player) -> JsValue {
         .set("username", player.username.as_str())
         .set("team", player.team)
         .set("presence", presence)
+        .set("open", player.open)
         .into_value()
 }
 

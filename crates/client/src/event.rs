@@ -109,12 +109,12 @@ pub enum Phase {
     Ended,
 }
 
-/// A player of the match.
+/// A slot of the match, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Player {
     /// Its place, which never changes.
     pub slot: Slot,
-    /// Its account, which is its identity in the room.
+    /// Its account, which is its identity in the room. Another one than before is a substitute.
     pub player_id: String,
     /// Its name.
     pub username: String,
@@ -122,6 +122,9 @@ pub struct Player {
     pub team: u8,
     /// Whether it is there.
     pub presence: Presence,
+    /// Whether nobody plays in this slot and a substitute may: whoever left it is named, or nobody
+    /// (an empty id) where the match was formed without a player for it.
+    pub open: bool,
 }
 
 /// Whether a player is there.
@@ -176,6 +179,7 @@ impl Player {
             username: player.username,
             team: u8::try_from(player.team).ok()?,
             presence,
+            open: player.open,
         })
     }
 }

@@ -102,6 +102,7 @@ fn player(slot: u32, presence: wire::Presence) -> wire::Player {
         username: ["Ann", "Bob"][slot as usize].into(),
         team: 0,
         presence: presence.into(),
+        open: false,
     }
 }
 

@@ -56,7 +56,8 @@ impl World {
             seed,
             options: play.options.to_owned(),
             mode: scenario.mode,
-            players: names.iter().map(player).collect(),
+            players: names.iter().map(player).map(Some).collect(),
+            backfill: false,
             unix_ms: 0,
             patience: Patience::default(),
         };

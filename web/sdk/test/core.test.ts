@@ -76,8 +76,8 @@ test("a client says hello, and knows the match by its welcome", () => {
   expect([core.matchId, core.game, core.moduleSha256]).toEqual(["m", "test", SHA256]);
   expect([core.slot, core.phase, core.mode]).toEqual([0, "running", "full"]);
   expect(core.players).toEqual([
-    { slot: 0, playerId: "p0", username: "Ann", team: 0, presence: "present" },
-    { slot: 1, playerId: "p1", username: "Bob", team: 0, presence: "expected" },
+    { slot: 0, playerId: "p0", username: "Ann", team: 0, presence: "present", open: false },
+    { slot: 1, playerId: "p1", username: "Bob", team: 0, presence: "expected", open: false },
   ]);
   // The tick rate is the match's; numbers come back as the f32 that the module has.
   const { entities, ...rest } = core.manifest ?? MANIFEST;

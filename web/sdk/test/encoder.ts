@@ -23,6 +23,7 @@ export const MANIFEST_JSON = JSON.stringify({
   players: { min: 2, max: 4 },
   teams: 0,
   hidden_state: false,
+  backfill: false,
   late_window_ms: 100,
   max_save_bytes: 4096,
   leaderboard: { rule: "best" },

@@ -95,11 +95,12 @@ impl Running {
             epoch: 1,
             seed: 1,
             options: "{}".to_owned(),
-            players: vec![RoomPlayer {
+            players: vec![Some(RoomPlayer {
                 identity: identity.clone(),
                 username: identity.clone(),
                 team: None,
-            }],
+            })],
+            backfill: false,
             unix_ms: 0,
             patience: Patience {
                 // The player says nothing more.

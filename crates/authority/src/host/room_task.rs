@@ -289,10 +289,12 @@ fn room_config(
         .authority_mode
         .parse()
         .map_err(|error: UnknownMode| error.to_string())?;
-    let players = details.slots.into_iter().map(|slot| RoomPlayer {
-        identity: slot.player_id.to_string(),
-        username: slot.username,
-        team: slot.team,
+    let players = details.slots.into_iter().map(|slot| {
+        Some(RoomPlayer {
+            identity: slot.player_id.to_string(),
+            username: slot.username,
+            team: slot.team,
+        })
     });
     Ok(RoomConfig {
         match_id: details.id.to_string(),
@@ -304,6 +306,7 @@ fn room_config(
         seed: rand::random(),
         options: details.options,
         players: players.collect(),
+        backfill: false,
         unix_ms: u64::try_from(Utc::now().timestamp_millis()).unwrap_or(0),
         patience: authority.config.patience,
     })
@@ -388,6 +391,7 @@ impl RoomTask {
                 self.moderate(identity, Measure::Remove);
             }
             RoomEvent::Log(line) => log(&line),
+            RoomEvent::SlotsOpen(_) | RoomEvent::SlotTaken { .. } => {}
             RoomEvent::Closed => {}
         }
     }

@@ -58,6 +58,8 @@ pub struct RoomCounters {
     pub mutes: u64,
     /// Participants that were to be removed.
     pub removals: u64,
+    /// Players who were taken into free slots while the match went on.
+    pub substitutes: u64,
     /// Lines that the game wrote to the log beyond its rate; dropped.
     pub log_lines_dropped: u64,
     /// Packets that came faster than the room took them; dropped before it saw them. Counted by
@@ -97,6 +99,7 @@ impl AddAssign for RoomCounters {
             dropped,
             mutes,
             removals,
+            substitutes,
             log_lines_dropped,
             inbox_dropped,
             unsent,
@@ -127,6 +130,7 @@ impl AddAssign for RoomCounters {
         self.dropped += dropped;
         self.mutes += mutes;
         self.removals += removals;
+        self.substitutes += substitutes;
         self.log_lines_dropped += log_lines_dropped;
         self.inbox_dropped += inbox_dropped;
         self.unsent += unsent;

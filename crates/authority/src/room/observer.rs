@@ -63,6 +63,11 @@ impl Observed {
         Ok(true)
     }
 
+    /// Whether anybody has said how the match ended.
+    pub(super) fn has_report(&self) -> bool {
+        self.first_report.is_some()
+    }
+
     /// What the reports come to, once there is no need to wait for more: a result that more than
     /// half of those who take part report alike, or that there is none.
     ///

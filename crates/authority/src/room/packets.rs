@@ -410,7 +410,7 @@ impl<S: Simulation> Room<S> {
             tick: self.clock(),
             slot: Some(slot as u32),
             players: players
-                .map(|(slot, player)| player.to_wire(slot as Slot))
+                .map(|(slot, player)| player.to_wire(slot as Slot, self.is_open(slot)))
                 .collect(),
             ended: self.ended_message(),
             mode: convert::mode_to_wire(mode).into(),

@@ -22,7 +22,7 @@ pub enum Presence {
     Present,
     /// Silent; the slot is held.
     Lost,
-    /// Gave up, or did not come back in time.
+    /// Gave up, or did not come back in time; or nobody was matched into the slot.
     Gone,
 }
 
@@ -48,6 +48,7 @@ pub(crate) enum Escalation {
 
 #[derive(Debug)]
 pub(crate) struct Player {
+    /// Empty where nobody was matched into the slot.
     pub(crate) identity: Arc<str>,
     pub(crate) username: String,
     pub(crate) team: Option<u8>,
@@ -58,6 +59,10 @@ pub(crate) struct Player {
     pub(crate) heard_at: Option<Instant>,
     /// Whether the game knows of it.
     pub(crate) joined: bool,
+    /// Whether somebody was matched into the slot, this player or an earlier one.
+    pub(crate) matched: bool,
+    /// Whether the game knows of the slot: of this player or an earlier one.
+    pub(crate) known: bool,
     pub(crate) standing: Standing,
     /// Of the newest event that was sent to it.
     pub(crate) sequence: u32,
@@ -74,6 +79,7 @@ pub(crate) struct Player {
 }
 
 impl Player {
+    /// One who was matched into the slot.
     pub(crate) fn new(player: &RoomPlayer, tick_rate: u32, now: Instant) -> Self {
         let rate = (f64::from(tick_rate) * PACKETS_PER_TICK).max(PACKETS_LEAST);
         Self {
@@ -84,6 +90,8 @@ impl Player {
             held_since: now,
             heard_at: None,
             joined: false,
+            matched: true,
+            known: false,
             standing: Standing::Good,
             sequence: 0,
             echo: None,
@@ -95,6 +103,20 @@ impl Player {
             reports: Bucket::new(REPORT_RATE, REPORT_BURST, now),
             excess: 0,
             excess_since: now,
+        }
+    }
+
+    /// Nobody, in a slot that is free.
+    pub(crate) fn vacant(tick_rate: u32, now: Instant) -> Self {
+        let nobody = RoomPlayer {
+            identity: String::new(),
+            username: String::new(),
+            team: None,
+        };
+        Self {
+            presence: Presence::Gone,
+            matched: false,
+            ..Self::new(&nobody, tick_rate, now)
         }
     }
 
@@ -150,7 +172,8 @@ impl Player {
         }
     }
 
-    pub(crate) fn to_wire(&self, slot: Slot) -> wire::Player {
+    /// `open` says that a substitute may come into the slot.
+    pub(crate) fn to_wire(&self, slot: Slot, open: bool) -> wire::Player {
         let presence = match self.presence {
             Presence::Expected => wire::Presence::Expected,
             Presence::Present => wire::Presence::Present,
@@ -163,6 +186,7 @@ impl Player {
             username: self.username.clone(),
             team: self.team.unwrap_or(0).into(),
             presence: presence.into(),
+            open,
         }
     }
 }

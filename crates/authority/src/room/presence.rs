@@ -6,8 +6,8 @@ use gs_engine::Slot;
 use gs_engine::simulation::{MatchResult, Outcome, Simulation};
 use gs_protocol::wire;
 
-use super::player::Standing;
-use super::{Phase, Presence, Room, RoomEvent};
+use super::player::{Player, Standing};
+use super::{Phase, Presence, Room, RoomEvent, Service};
 
 impl<S: Simulation> Room<S> {
     /// LiveKit says that a participant left. It may be back soon, so that is as if it had been
@@ -26,6 +26,9 @@ impl<S: Simulation> Room<S> {
     /// before may be gone again, so that it says nothing of the others.
     pub fn handle_participant_joined(&mut self, identity: &str, now: Instant) {
         let Some(slot) = self.slot_of(identity) else {
+            if self.is_former(identity) {
+                self.remove_former(identity);
+            }
             return;
         };
         let player = &self.players[slot];
@@ -42,8 +45,8 @@ impl<S: Simulation> Room<S> {
         }
     }
 
-    /// This player may not play: the slot is free for good, and whoever is on it is removed, also
-    /// at each return.
+    /// This player may not play: the slot is free, and whoever is on it is removed, also at each
+    /// return.
     pub fn handle_ban(&mut self, identity: &str, now: Instant) {
         let Some(slot) = self.slot_of(identity) else {
             return;
@@ -75,7 +78,7 @@ impl<S: Simulation> Room<S> {
         self.tell_presence(slot);
     }
 
-    /// Frees a slot for good.
+    /// Frees a slot: its player does not come back.
     pub(super) fn give_up(&mut self, slot: usize) {
         if self.players[slot].presence == Presence::Gone || self.is_over() {
             return;
@@ -170,9 +173,14 @@ impl<S: Simulation> Room<S> {
         if player.joined {
             return;
         }
-        player.joined = true;
+        (player.joined, player.known) = (true, true);
         let team = player.team.unwrap_or(0);
-        if self.pipeline.handle_join(slot as Slot, team).is_err() {
+        let taken = match self.service {
+            // Nobody here steps the game, which would take what happens out of the pipeline.
+            Service::Observer(_) => team < self.pipeline.config().teams.max(1),
+            _ => self.pipeline.handle_join(slot as Slot, team).is_ok(),
+        };
+        if !taken {
             // Only a team that the game does not have gets here.
             self.end_void(
                 format!("slot {slot} has team {team}, which the game lacks"),
@@ -182,11 +190,18 @@ impl<S: Simulation> Room<S> {
     }
 
     /// Tells the game that a player does not come back. The game hears only of leaves of those
-    /// who joined, so one who never came joins first.
+    /// who joined, so one who was matched and never came joins first. Of substitutes who never came
+    /// it hears nothing, once it knows of the slot or where nobody was matched into it.
     fn leave(&mut self, slot: usize) {
+        let player = &self.players[slot];
+        if !player.joined && (player.known || !player.matched) {
+            return;
+        }
         self.join(slot);
-        // Refused only where the join was, and then the match is over.
-        let _ = self.pipeline.handle_leave(slot as Slot);
+        if !matches!(self.service, Service::Observer(_)) {
+            // Refused only where the join was, and then the match is over.
+            let _ = self.pipeline.handle_leave(slot as Slot);
+        }
     }
 
     /// Silences a player who floods: from now on the slot is treated as lost.
@@ -202,13 +217,16 @@ impl<S: Simulation> Room<S> {
     }
 
     pub(super) fn slot_of(&self, identity: &str) -> Option<usize> {
+        let is_this = |player: &Player| &*player.identity == identity;
         self.players
             .iter()
-            .position(|player| &*player.identity == identity)
+            .position(is_this)
+            .filter(|_| !identity.is_empty())
     }
 
-    fn tell_presence(&mut self, slot: usize) {
-        let player = Some(self.players[slot].to_wire(slot as Slot));
+    pub(super) fn tell_presence(&mut self, slot: usize) {
+        let open = self.is_open(slot);
+        let player = Some(self.players[slot].to_wire(slot as Slot, open));
         self.tell_all(&wire::server_event::Body::Player(wire::PlayerChanged {
             player,
         }));

@@ -129,6 +129,12 @@ impl Relay {
         }
     }
 
+    /// A slot has another player, who has nothing yet and has said nothing.
+    pub(super) fn replace(&mut self, slot: usize, now: Instant) {
+        self.followers[slot] = Follower::new(now);
+        self.views.reset(slot as Slot);
+    }
+
     /// A player cannot follow at all: it is sent views from now on.
     pub(super) fn handle_no_module(&mut self, slot: usize, now: Instant) -> Resync {
         if !self.followers[slot].resyncs.take(now) {

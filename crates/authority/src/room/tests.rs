@@ -1,5 +1,6 @@
 //! Whole matches in virtual time, against a small game linked natively.
 
+mod backfill;
 mod full;
 mod game;
 mod harness;

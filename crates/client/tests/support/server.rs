@@ -160,6 +160,7 @@ impl Server {
             username: format!("Player {slot}"),
             team: 0,
             presence: wire::Presence::Present.into(),
+            open: false,
         });
         let welcome = wire::Welcome {
             match_id: "m".into(),

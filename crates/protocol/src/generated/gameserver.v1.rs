@@ -228,12 +228,17 @@ pub struct Player {
     pub team: u32,
     #[prost(enumeration = "Presence", tag = "5")]
     pub presence: i32,
+    /// Nobody plays in this slot, and somebody else may: whoever left it is named, or nobody where the
+    /// match was formed without a player for it.
+    #[prost(bool, tag = "6")]
+    pub open: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MatchStarted {
     #[prost(uint32, tag = "1")]
     pub tick: u32,
 }
+/// Another `player_id` than before is a substitute, who has the slot from now on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlayerChanged {
     #[prost(message, optional, tag = "1")]

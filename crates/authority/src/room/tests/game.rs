@@ -108,6 +108,12 @@ impl Game {
         self.manifest.entities[0].fields[0].predict = Predict::Owner;
     }
 
+    /// Lets another player come into a slot that was left.
+    pub(super) fn take_substitutes(mut self) -> Self {
+        self.manifest.backfill = true;
+        self
+    }
+
     fn result(&self, outcome: Outcome) -> MatchResult {
         let journal = self.journal.lock().unwrap();
         let slots = journal

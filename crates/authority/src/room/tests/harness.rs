@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::super::{
     Channel, Destination, Patience, Room, RoomConfig, RoomEvent, RoomPlayer, RoomResult,
+    SubstituteError,
 };
 use super::game::{Game, Journal};
 
@@ -38,7 +39,8 @@ pub(super) struct Sent {
 
 pub(super) struct Harness {
     pub(super) room: Room<Game>,
-    players: usize,
+    /// Who has each slot.
+    identities: Vec<String>,
     /// Of the players' clocks, which stand still between packets of the same tick.
     pub(super) clock_ms: u32,
     /// What each player's next packets acknowledge.
@@ -81,7 +83,7 @@ impl Harness {
 
     /// The same, after a second with every player present.
     pub(super) fn started(mut self) -> Self {
-        let all: Vec<usize> = (0..self.players).collect();
+        let all: Vec<usize> = (0..self.identities.len()).collect();
         self.run(seconds(1.0), &all);
         assert!(self.room.game_tick() > 50);
         self
@@ -106,7 +108,8 @@ impl Harness {
             epoch: 7,
             seed: 1,
             options: "{}".to_owned(),
-            players: (0..players).map(player).collect(),
+            players: (0..players).map(player).map(Some).collect(),
+            backfill: false,
             unix_ms: UNIX_MS,
             patience: Patience::default(),
         };
@@ -116,7 +119,7 @@ impl Harness {
         let room = Room::new(config, game, now).unwrap();
         Self {
             room,
-            players,
+            identities: (0..players).map(|slot| format!("player-{slot}")).collect(),
             clock_ms: 0,
             acks: vec![Ack::default(); players],
             now,
@@ -159,7 +162,31 @@ impl Harness {
     }
 
     pub(super) fn identity(&self, slot: usize) -> String {
-        format!("player-{slot}")
+        self.identities[slot].clone()
+    }
+
+    /// Has somebody take a slot, and from now on send what the slot sends.
+    pub(super) fn substitute(&mut self, slot: usize, name: &str) -> Result<(), SubstituteError> {
+        let player = RoomPlayer {
+            identity: name.to_owned(),
+            username: format!("{name}'s name"),
+            team: None,
+        };
+        let taken = self.room.handle_substitute(slot as Slot, &player, self.now);
+        if taken.is_ok() {
+            name.clone_into(&mut self.identities[slot]);
+        }
+        self.drain();
+        taken
+    }
+
+    /// What was said last of the slots that are open; none where nothing was.
+    pub(super) fn open_slots(&self) -> Option<Vec<Slot>> {
+        let said = self.events.iter().rev().find_map(|event| match event {
+            RoomEvent::SlotsOpen(slots) => Some(slots),
+            _ => None,
+        });
+        said.cloned()
     }
 
     pub(super) fn input(&mut self, slot: usize, frames: &[(u32, f32)]) {

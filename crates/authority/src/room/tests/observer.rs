@@ -10,7 +10,7 @@ use super::harness::{Harness, seconds};
 use super::{Destination, Presence};
 
 /// A result in which this slot of `players` wins.
-fn won(winner: u8, players: u8) -> MatchResult {
+pub(super) fn won(winner: u8, players: u8) -> MatchResult {
     let slots = (0..players).map(|slot| SlotResult {
         slot,
         placement: if slot == winner { 1 } else { 2 },
@@ -24,7 +24,7 @@ fn won(winner: u8, players: u8) -> MatchResult {
     }
 }
 
-fn report(h: &mut Harness, slot: usize, result: &MatchResult) {
+pub(super) fn report(h: &mut Harness, slot: usize, result: &MatchResult) {
     h.client_event(slot, &ClientEvent::Report(result.clone()));
 }
 

@@ -11,23 +11,25 @@ use super::game::{self, Game};
 use super::harness::{Ack, Harness, Sent, seconds};
 
 /// A client that puts together what it is sent, and acknowledges it.
-struct Client {
+pub(super) struct Client {
     slot: usize,
+    pub(super) identity: String,
     schema: Schema,
     slots: u8,
     decoder: ConfirmedDecoder,
     pieces: Vec<Vec<u8>>,
-    keyframes: Vec<(Tick, u64, Vec<u8>)>,
-    held: Option<Tick>,
-    ticks: Vec<ConfirmedTick>,
-    deltas: Vec<wire::StateUpdate>,
+    pub(super) keyframes: Vec<(Tick, u64, Vec<u8>)>,
+    pub(super) held: Option<Tick>,
+    pub(super) ticks: Vec<ConfirmedTick>,
+    pub(super) deltas: Vec<wire::StateUpdate>,
 }
 
 impl Client {
-    fn new(slot: usize, slots: usize) -> Self {
+    pub(super) fn new(slot: usize, slots: usize) -> Self {
         let game = Game::new(false, std::sync::Arc::default());
         Self {
             slot,
+            identity: format!("player-{slot}"),
             schema: Schema::new(game.manifest()).unwrap(),
             slots: slots as u8,
             decoder: ConfirmedDecoder::default(),
@@ -41,7 +43,7 @@ impl Client {
 
     /// Takes in what came; `lossy` says whether lossy packets did.
     fn take(&mut self, sent: &[Sent], lossy: bool) {
-        let own = Destination::One(format!("player-{}", self.slot).into());
+        let own = Destination::One(self.identity.as_str().into());
         for packet in sent {
             let for_me = packet.to == Destination::All || packet.to == own;
             let lost = packet.channel == Channel::Lossy && !lossy;
@@ -89,7 +91,12 @@ impl Client {
 
 /// Runs a match for some ticks with these clients, all of whom follow; `lossy` says in which ticks
 /// lossy packets arrive.
-fn follow(h: &mut Harness, clients: &mut [Client], ticks: u32, lossy: impl Fn(u32) -> bool) {
+pub(super) fn follow(
+    h: &mut Harness,
+    clients: &mut [Client],
+    ticks: u32,
+    lossy: impl Fn(u32) -> bool,
+) {
     for n in 0..ticks {
         for client in clients.iter() {
             h.acks[client.slot] = client.ack();
