@@ -98,6 +98,7 @@ impl Authority {
             "room",
             room.id = %details.room,
             match.id = %details.id,
+            region = details.region.as_deref(),
             epoch,
         );
         let lease = LeaseKeeper::start(self.store.clone(), tenure.clone());
@@ -289,13 +290,16 @@ fn room_config(
         .authority_mode
         .parse()
         .map_err(|error: UnknownMode| error.to_string())?;
-    let players = details.slots.into_iter().map(|slot| {
-        Some(RoomPlayer {
+    let mut players = vec![None; details.capacity.into()];
+    for slot in details.slots {
+        let index = usize::from(slot.slot);
+        players.resize(players.len().max(index + 1), None);
+        players[index] = Some(RoomPlayer {
             identity: slot.player_id.to_string(),
             username: slot.username,
             team: slot.team,
-        })
-    });
+        });
+    }
     Ok(RoomConfig {
         match_id: details.id.to_string(),
         game: details.game,
@@ -305,8 +309,8 @@ fn room_config(
         epoch,
         seed: rand::random(),
         options: details.options,
-        players: players.collect(),
-        backfill: false,
+        players,
+        backfill: details.backfill,
         unix_ms: u64::try_from(Utc::now().timestamp_millis()).unwrap_or(0),
         patience: authority.config.patience,
     })
