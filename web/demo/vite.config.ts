@@ -10,6 +10,7 @@ const API = [
   "/leaderboard",
   "/players",
   "/account",
+  "/parties",
 ];
 const server = process.env.GAMESERVER_URL ?? "http://127.0.0.1:8080";
 

@@ -4,29 +4,36 @@ import {
   GameServer,
   isMatchOver,
   type Match,
-  MatchmakingError,
   type MatchResult,
   type MatchSession,
-  type TicketStatus,
 } from "@gameserver/sdk";
+import { describe } from "./describe.js";
 import { announce } from "./dom.js";
+import { named } from "./games/view.js";
 import { readHistory } from "./history.js";
 import { type Invitation, inviteLink, newCode, readInvitation } from "./invite.js";
 import { cleanLine } from "./line-panel.js";
+import { Membership } from "./membership.js";
+import { type MenuChoice, MenuScreen } from "./menu.js";
 import { PlayScreen } from "./play.js";
-import {
-  type MenuChoice,
-  menuScreen,
-  messageScreen,
-  resultScreen,
-  WaitingScreen,
-} from "./screens.js";
+import { messageScreen, resultScreen } from "./screens.js";
 import { Sound } from "./sound.js";
+import { WaitingScreen } from "./waiting.js";
 
 /** What a tab remembers of its match, to come back into it after a reload. */
 interface Kept {
   readonly match: Match;
   readonly code: string | undefined;
+}
+
+/** A match to wait for. */
+interface Order {
+  readonly game: string;
+  readonly code?: string | undefined;
+  /** Whether this player invites a friend by a link. */
+  readonly invites?: boolean;
+  /** This player's ticket, where the party's leader queued. */
+  readonly ticket?: string;
 }
 
 /** The demo: from the menu to the match and back. */
@@ -36,14 +43,33 @@ export class App {
   readonly #host: HTMLElement;
   readonly #sound = new Sound();
   readonly #line = cleanLine();
+  readonly #membership: Membership;
+  #screen: MenuScreen | undefined;
   #games: readonly Game[] = [];
   #play: PlayScreen | undefined;
 
   constructor(host: HTMLElement) {
     this.#host = host;
+    this.#membership = new Membership({
+      client: this.client,
+      signIn: async () => {
+        const name = this.#screen?.name;
+        if (name !== undefined) {
+          await this.#signIn(name);
+        }
+        return name !== undefined;
+      },
+      changed: () => this.#screen?.setParty(this.#membership.party, this.client.account?.playerId),
+      queued: (ticket, game) => {
+        if (FREE.includes(document.body.dataset.screen ?? "")) {
+          void this.#queue({ game, ticket });
+        }
+      },
+    });
   }
 
   async start(): Promise<void> {
+    void this.#membership.resume();
     const kept = readKept();
     if (kept !== undefined && this.client.account !== undefined) {
       await this.#enter(kept, true);
@@ -66,16 +92,17 @@ export class App {
       return;
     }
     const invitation = readInvitation(location.search);
-    this.#show(
-      "menu",
-      menuScreen({
-        games: this.#games,
-        name: this.client.account?.username ?? localStorage.getItem(NAME_KEY) ?? "",
-        invitation,
-        error,
-        choose: (choice) => void this.#choose(choice, invitation),
-      }),
-    );
+    const screen = new MenuScreen({
+      games: this.#games,
+      name: this.client.account?.username ?? localStorage.getItem(NAME_KEY) ?? "",
+      invitation,
+      error,
+      party: this.#membership.box.root,
+      choose: (choice) => void this.#choose(choice, invitation),
+    });
+    screen.setParty(this.#membership.party, this.client.account?.playerId);
+    this.#screen = screen;
+    this.#show("menu", screen.root);
   }
 
   async #choose(choice: MenuChoice, invitation: Invitation | undefined): Promise<void> {
@@ -86,7 +113,7 @@ export class App {
       return;
     }
     const code = invitation?.code ?? (choice.how === "friend" ? newCode() : undefined);
-    await this.#queue(choice.game, code, choice.how === "friend");
+    await this.#queue({ game: choice.game, code, invites: choice.how === "friend" });
   }
 
   async #signIn(name: string): Promise<void> {
@@ -106,35 +133,41 @@ export class App {
     }
   }
 
-  async #queue(
-    game: string,
-    code: string | undefined,
-    invites: boolean,
-    again = false,
-  ): Promise<void> {
+  async #queue(order: Order, again = false): Promise<void> {
     this.#close();
+    const { game, code } = order;
+    const { party, others } = this.#membership;
     const abort = new AbortController();
-    const title = this.#games.find((g) => g.id === game)?.title ?? game;
     const waiting = new WaitingScreen({
-      title,
+      title: this.#games.find((g) => g.id === game)?.title ?? game,
       code,
-      link: code !== undefined && invites ? inviteLink(location.href, { game, code }) : undefined,
+      link:
+        code !== undefined && order.invites ? inviteLink(location.href, { game, code }) : undefined,
+      party: others,
       cancel: () => abort.abort(),
     });
     this.#show("waiting", waiting.root);
-    const since = performance.now();
-    const clock = setInterval(() => waiting.update(undefined, performance.now() - since), 250);
+    const clock = setInterval(() => waiting.tick(), CLOCK_MS);
     let cancel = async () => {};
     try {
-      const ticket = await this.client.queue({
-        game,
-        replace: true,
-        ...(code === undefined ? {} : { code }),
-      });
+      const ticket =
+        order.ticket !== undefined
+          ? this.client.ticket(order.ticket, game)
+          : await this.client.queue({
+              game,
+              replace: true,
+              ...(code === undefined ? {} : { code }),
+              ...(party === undefined ? {} : { partyId: party.party_id }),
+            });
+      this.#membership.follow(ticket.id);
       cancel = () => ticket.cancel();
       const match = await ticket.waitForMatch({
         signal: abort.signal,
-        onStatus: (status) => waiting.update(STATUS[status.status], performance.now() - since),
+        onStatus: (status) => waiting.update(status),
+        accept: (status, signal) => {
+          this.#sound.play("spawn");
+          return waiting.ask(status, signal);
+        },
       });
       clearInterval(clock);
       await this.#enter({ match, code }, false);
@@ -144,10 +177,11 @@ export class App {
         await this.#menu("");
       } else if (!again && error instanceof ApiError && error.status === 401) {
         // The server does not know this player any more: it starts over as a new guest.
+        this.#membership.forget();
         await this.#signIn(localStorage.getItem(NAME_KEY) ?? "Guest");
-        await this.#queue(game, code, invites, true);
+        await this.#queue({ game, code, invites: order.invites ?? false }, true);
       } else {
-        await this.#menu(describe(error));
+        await this.#menu(describe(error, party));
       }
     } finally {
       clearInterval(clock);
@@ -155,7 +189,8 @@ export class App {
   }
 
   async #enter(kept: Kept, again: boolean): Promise<void> {
-    this.#show("joining", messageScreen(again ? "Back into the match …" : "Joining …", ""));
+    const names = kept.match.players.map((p) => named(p.username, p.rating)).join(" · ");
+    this.#show("joining", messageScreen(again ? "Back into the match …" : "Joining …", names));
     sessionStorage.setItem(MATCH_KEY, JSON.stringify(kept));
     let session: MatchSession;
     try {
@@ -226,7 +261,9 @@ export class App {
         ? (["You are playing in another window", retry, menu] as const)
         : reason === "removed"
           ? (["You were removed from the match", menu] as const)
-          : (["The connection was lost", retry, menu] as const);
+          : reason === "replaced"
+            ? (["Another player has your place now", menu] as const)
+            : (["The connection was lost", retry, menu] as const);
     this.#show("message", messageScreen(title, "", ...buttons));
   }
 
@@ -258,7 +295,15 @@ export class App {
         players,
         slot,
         code: kept.code,
-        again: () => void this.#queue(kept.match.game, kept.code, kept.code !== undefined),
+        again: () => {
+          if (this.#membership.leads) {
+            const { code, match } = kept;
+            void this.#queue({ game: match.game, code, invites: code !== undefined });
+          } else {
+            void this.#menu("");
+          }
+        },
+        follows: !this.#membership.leads,
         menu: () => void this.#menu(""),
       }),
     );
@@ -278,6 +323,9 @@ export class App {
   }
 
   #show(name: string, screen: HTMLElement): void {
+    if (name !== "menu") {
+      this.#screen = undefined;
+    }
     document.body.dataset.screen = name;
     this.#host.replaceChildren(screen);
   }
@@ -296,22 +344,9 @@ function forget(): void {
   sessionStorage.removeItem(MATCH_KEY);
 }
 
-function describe(error: unknown): string {
-  if (error instanceof ApiError) {
-    return error.errors[0]?.message ?? (error.detail || error.title);
-  }
-  if (error instanceof MatchmakingError && error.status === "timed_out") {
-    return "Nobody else came. Try again, or play a friend.";
-  }
-  return error instanceof Error ? error.message : String(error);
-}
-
-const STATUS: Partial<Record<TicketStatus["status"], string>> = {
-  accepting: "Match found …",
-  placing: "Match found. Preparing the room …",
-  matched: "Here we go",
-};
-
 const MATCH_KEY = "gameserver.match";
 const NAME_KEY = "gameserver.name";
 const LAST_LOOK_MS = 1200;
+const CLOCK_MS = 250;
+/** Where a party's leader may take one along from. */
+const FREE: readonly string[] = ["menu", "result", "message"];

@@ -1,5 +1,6 @@
 import "./style.css";
 import "./match.css";
+import "./matchmaking.css";
 import "./games.css";
 import { App } from "./app.js";
 import { startBackdrop } from "./backdrop.js";

@@ -1,4 +1,4 @@
-import type { ChatLine } from "@gameserver/sdk";
+import type { ChatLine, MatchPlayer } from "@gameserver/sdk";
 import { announce, el, setText } from "./dom.js";
 import { createView } from "./games/registry.js";
 import { type GameView, type PlaySession, slotColor } from "./games/view.js";
@@ -25,6 +25,8 @@ export class PlayScreen {
   });
   readonly #abort = new AbortController();
   readonly #stops: (() => void)[] = [];
+  /** Who played in which slot, as far as it was told of. */
+  readonly #seats = new Map<number, MatchPlayer>();
   #frame = 0;
   #before = performance.now();
   #fps = 60;
@@ -75,6 +77,9 @@ export class PlayScreen {
       el("div", { class: "chat" }, this.#lines, this.#entry),
       this.#banner,
     );
+    for (const player of session.players) {
+      this.#seats.set(player.slot, player);
+    }
     this.#view = createView({ session, host, sound });
     this.#stops.push(session.on("chat", (line) => this.#addLine(line)));
     this.#stops.push(
@@ -83,6 +88,12 @@ export class PlayScreen {
     this.#stops.push(
       session.on("moduleFailed", (error) => this.#addNote(`no prediction here: ${error.message}`)),
       session.on("desync", ({ tick }) => this.#addNote(`put right by the server at tick ${tick}`)),
+      session.on("player", (player) => this.#handlePlayer(player)),
+      session.on("welcome", () => {
+        for (const player of session.players) {
+          this.#handlePlayer(player);
+        }
+      }),
       session.on("mode", ({ mode, reason }) => this.#addNote(`from now on ${mode}: ${reason}`)),
     );
     const { signal } = this.#abort;
@@ -163,6 +174,21 @@ export class PlayScreen {
   #openChat(): void {
     this.#entry.hidden = false;
     this.#entry.focus();
+  }
+
+  /** Says who takes whose place. */
+  #handlePlayer(player: MatchPlayer): void {
+    const before = this.#seats.get(player.slot);
+    this.#seats.set(player.slot, player);
+    if (before === undefined || player.slot === this.#session.slot) {
+      return;
+    }
+    if (player.open && !before.open) {
+      this.#addNote(`${before.username} is gone · looking for another player`);
+    } else if (!player.open && player.playerId !== before.playerId) {
+      const place = before.open ? "the free place" : `${before.username}'s place`;
+      this.#addNote(`${player.username} takes ${place}`);
+    }
   }
 
   #addLine(line: ChatLine): void {

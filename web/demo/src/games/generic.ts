@@ -1,7 +1,7 @@
 import type { Entity, Field, FieldInput, Manifest, MessageSchema } from "@gameserver/sdk";
 import { Controls, type Intent } from "../controls.js";
 import { el } from "../dom.js";
-import { type GameView, type Stage, Surface, slotColor } from "./view.js";
+import { type GameView, nameOf, type Stage, Surface, slotColor } from "./view.js";
 
 /**
  * Any game, by its schemas alone: entities with a place as dots or boxes on a grid that fits them, the other
@@ -156,7 +156,11 @@ export class GenericView implements GameView {
     context.fillStyle = "#dbe6ff";
     context.font = "600 12px system-ui, sans-serif";
     context.textAlign = "center";
-    context.fillText(owner ? owner.username : `${entity.kind} ${entity.id}`, x, y - 20);
+    context.fillText(
+      owner ? nameOf(this.#stage.session, owner.slot) : `${entity.kind} ${entity.id}`,
+      x,
+      y - 20,
+    );
   }
 
   /** Inputs that no key or mouse stands for. */

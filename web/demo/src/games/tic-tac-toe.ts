@@ -1,5 +1,5 @@
 import { announce, el, setText } from "../dom.js";
-import { type GameView, type Stage, slotColor } from "./view.js";
+import { type GameView, nameOf, ratingOf, type Stage, slotColor } from "./view.js";
 
 /** Noughts and crosses: nine buttons. */
 export class TicTacToeView implements GameView {
@@ -43,7 +43,7 @@ export class TicTacToeView implements GameView {
     const turn = Number(move?.slot ?? -1);
     const seconds = Number(move?.seconds ?? 0);
     const mine = session.phase === "running" && turn === session.slot;
-    const key = `${cells.join()}|${turn}|${seconds}|${session.phase}|${session.players.map((p) => p.presence).join()}`;
+    const key = `${cells.join()}|${turn}|${seconds}|${session.phase}|${session.players.map((p) => [p.playerId, p.presence, p.open].join()).join()}`;
     if (key === this.#before) {
       return;
     }
@@ -61,17 +61,20 @@ export class TicTacToeView implements GameView {
       );
     });
     this.#seats.replaceChildren(
-      ...session.players.map((player) =>
-        el(
+      ...session.players.map((player) => {
+        const rating = ratingOf(session, player.slot);
+        return el(
           "span",
           {
             class: player.slot === turn && session.phase === "running" ? "seat turn" : "seat",
             style: `--color:${slotColor(player.slot)}`,
           },
           el("b", {}, MARKS[player.slot] ?? "?"),
-          ` ${player.username}${player.slot === session.slot ? " (you)" : ""}`,
-        ),
-      ),
+          ` ${nameOf(session, player.slot)}${player.slot === session.slot ? " (you)" : ""}`,
+          rating !== undefined &&
+            el("span", { class: "rating", title: "rating" }, ` ${Math.round(rating)}`),
+        );
+      }),
     );
     const status =
       session.phase === "running"

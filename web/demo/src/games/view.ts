@@ -38,6 +38,29 @@ export interface GameView {
   destroy(): void;
 }
 
+/** Whoever plays in a slot now. */
+export function nameOf(session: Pick<PlaySession, "players">, slot: number): string {
+  const player = session.players.find((p) => p.slot === slot);
+  return player?.open ? OPEN : player?.username || `Player ${slot + 1}`;
+}
+
+/** How good the matchmaker held a slot's player to be; nothing of substitutes. */
+export function ratingOf(
+  session: Pick<PlaySession, "match" | "players">,
+  slot: number,
+): number | undefined {
+  const id = session.players.find((p) => p.slot === slot)?.playerId;
+  return session.match.players.find((p) => p.player_id === id)?.rating ?? undefined;
+}
+
+/** A name with its rating. */
+export function named(username: string, rating: number | null | undefined): string {
+  return typeof rating === "number" ? `${username} (${Math.round(rating)})` : username;
+}
+
+/** What stands in place of a name where a slot is free. */
+export const OPEN = "Looking for a player …";
+
 /** A canvas that fills its host, sharp on dense screens. */
 export class Surface {
   readonly canvas = document.createElement("canvas");

@@ -1,5 +1,5 @@
 import { announce, clockText, el, setText } from "../../dom.js";
-import { type PlaySession, slotColor } from "../view.js";
+import { nameOf, OPEN, type PlaySession, ratingOf, slotColor } from "../view.js";
 import type { PlayerState, Scene } from "./scene.js";
 
 /** What lies over the arena: clock, scores, kills, this player's state. */
@@ -73,15 +73,18 @@ export class Hud {
   }
 
   name(slot: number): string {
-    return this.#session.players.find((p) => p.slot === slot)?.username || `Player ${slot + 1}`;
+    return nameOf(this.#session, slot);
   }
 
   #updateBoard(scene: Scene): void {
-    const rows = [...scene.players].sort((a, b) => b.score - a.score || a.slot - b.slot);
+    const free = new Set(this.#session.players.filter((p) => p.open).map((p) => p.slot));
+    const taken = scene.players.filter((p) => !free.has(p.slot));
+    const rows = taken.sort((a, b) => b.score - a.score || a.slot - b.slot);
     const presence = new Map(this.#session.players.map((p) => [p.slot, p.presence]));
-    const key = rows
+    const open = free.size;
+    const key = `${rows
       .map((p) => [p.slot, p.score, p.alive, presence.get(p.slot), this.name(p.slot)].join())
-      .join(";");
+      .join(";")};${open}`;
     if (key === this.#boardKey) {
       return;
     }
@@ -89,6 +92,7 @@ export class Hud {
     this.#board.replaceChildren(
       ...rows.slice(0, MAX_ROWS).map((p) => {
         const away = presence.get(p.slot) === "lost" || presence.get(p.slot) === "gone";
+        const rating = ratingOf(this.#session, p.slot);
         return el(
           "li",
           {
@@ -97,10 +101,13 @@ export class Hud {
           },
           el("span", { class: "dot" }),
           el("span", { class: "name" }, this.name(p.slot)),
+          rating !== undefined &&
+            el("span", { class: "rating", title: "rating" }, String(Math.round(rating))),
           away && el("span", { class: "away", title: "connection lost" }, "away"),
           el("span", { class: "score" }, String(p.score)),
         );
       }),
+      ...(open === 0 ? [] : [el("li", { class: "open" }, open === 1 ? OPEN : MANY(open))]),
     );
   }
 }
@@ -108,3 +115,4 @@ export class Hud {
 const MAX_LINES = 5;
 const LINE_MS = 6000;
 const MAX_ROWS = 8;
+const MANY = (open: number): string => `Looking for ${open} players …`;

@@ -1,5 +1,5 @@
 import { announce, el, setText } from "../../dom.js";
-import { type PlaySession, slotColor } from "../view.js";
+import { nameOf, type PlaySession, ratingOf, slotColor } from "../view.js";
 import { clockSeconds, type FighterState, type Scene } from "./scene.js";
 
 /** What lies over the stage: health, rounds, the clock, combinations and the announcer's words. */
@@ -34,7 +34,8 @@ export class Hud {
     for (const side of this.#sides) {
       const fighter = scene.fighters.find((other) => other.slot === side.slot);
       const other = scene.fighters.find((other) => other.slot !== side.slot);
-      side.update(fighter, this.name(side.slot), scene.roundsToWin, elapsedMs);
+      const rating = ratingOf(this.#session, side.slot);
+      side.update(fighter, this.name(side.slot), rating, scene.roundsToWin, elapsedMs);
       // A combination is counted on who takes it and shown on who gives it.
       side.showCombo(other?.combo ?? 0, elapsedMs);
     }
@@ -56,7 +57,7 @@ export class Hud {
   }
 
   name(slot: number): string {
-    return this.#session.players.find((p) => p.slot === slot)?.username || `Player ${slot + 1}`;
+    return nameOf(this.#session, slot);
   }
 }
 
@@ -66,6 +67,7 @@ class Side {
   readonly root: HTMLElement;
   readonly combo = el("div", { class: "clash-combo", hidden: true });
   readonly #name = el("span", { class: "name" });
+  readonly #rating = el("span", { class: "rating", title: "rating" });
   readonly #pips = el("span", { class: "pips", "aria-hidden": "true" });
   readonly #bar: HTMLElement;
   readonly #health = el("i", { class: "now" });
@@ -86,7 +88,7 @@ class Side {
       "div",
       { class: `clash-side side-${slot}`, style: `--color:${slotColor(slot)}` },
       this.#bar,
-      el("div", { class: "under" }, this.#name, this.#pips),
+      el("div", { class: "under" }, this.#name, this.#rating, this.#pips),
     );
     this.combo.classList.add(`side-${slot}`);
     this.combo.style.setProperty("--color", slotColor(slot));
@@ -95,11 +97,13 @@ class Side {
   update(
     fighter: FighterState | undefined,
     name: string,
+    rating: number | undefined,
     roundsToWin: number,
     elapsedMs: number,
   ): void {
     const health = fighter?.health ?? 100;
     setText(this.#name, name);
+    setText(this.#rating, rating === undefined ? "" : String(Math.round(rating)));
     // What was lost stays for a moment, until the combination is over.
     const waits = (fighter?.combo ?? 0) > 0;
     this.#shownLost =
