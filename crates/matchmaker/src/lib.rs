@@ -9,20 +9,22 @@
 mod batch;
 mod explain;
 mod fill;
-mod legal;
+mod pool;
 mod quality;
 mod rating;
 mod rules;
+mod teams;
 mod ticket;
 
-pub use batch::{ProposedMatch, ProposedSlot, match_batch};
+pub use batch::{Effort, ProposedMatch, ProposedSlot, match_batch, match_batch_with};
 pub use explain::{Exclusion, Explanation, Queue, Widening};
 pub use fill::{Filled, Opening, Playing, fill};
-pub use quality::Quality;
+pub use quality::{Quality, total};
 pub use rating::{PLACEMENT_MATCHES, RatedPlayer, Rating, rate, win_probabilities};
 pub use rules::{
-    AttributeError, AttributeKind, AttributeRule, LatencyRule, MAX_ATTRIBUTES, MAX_HEAD_START,
-    MAX_REGIONS, MAX_VALUES, PartySkill, PlayerCount, Priority, Rules, RulesError, SkillRule,
-    SkillSource, Steps, Teams, Who,
+    AttributeError, AttributeKind, AttributeRule, LatencyRule, MAX_ACCEPTANCE, MAX_ATTRIBUTES,
+    MAX_HEAD_START, MAX_NAME, MAX_PLAYERS, MAX_REGIONS, MAX_STEPS, MAX_TIMEOUT, MAX_VALUES,
+    PartySkill, PlayerCount, Priority, Rules, RulesError, SkillRule, SkillSource, Steps, Teams,
+    Who,
 };
 pub use ticket::{AttributeValue, Group, Member};

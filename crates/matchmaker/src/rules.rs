@@ -1,9 +1,10 @@
 //! What a match of a mode has to be like.
 
-use std::collections::BTreeMap;
+mod check;
+
 use std::time::Duration;
 
-use crate::AttributeValue;
+pub use check::{AttributeError, RulesError};
 
 /// How matches of one mode of a game are made.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,145 +61,11 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Finds rules that contradict each other or that no match can meet.
-    ///
-    /// # Errors
-    /// [`RulesError`], the first that is found.
-    pub fn check(&self) -> Result<(), RulesError> {
-        let PlayerCount { min, max, .. } = self.players;
-        let wrong = |path: &str, message: String| {
-            let path = path.to_owned();
-            Err(RulesError { path, message })
-        };
-        if min == 0 || max > MAX_PLAYERS {
-            return wrong(
-                "players",
-                format!("expected 1 to {MAX_PLAYERS} players, found {min} to {max}"),
-            );
-        }
-        if min > max {
-            return wrong(
-                "players",
-                format!("`min` is {min} and `max` {max}, so that no number of players fits"),
-            );
-        }
-        match &self.teams {
-            Teams::Everyone => {}
-            Teams::Even(count) if !(1..=MAX_PLAYERS).contains(count) => {
-                return wrong(
-                    "teams",
-                    format!("expected 1 to {MAX_PLAYERS} teams, or 0 for none, found {count}"),
-                );
-            }
-            Teams::Even(count) if *count > min => {
-                return wrong(
-                    "teams",
-                    format!("{count} teams cannot be filled by {min} players"),
-                );
-            }
-            Teams::Even(_) => {}
-            Teams::Sizes(sizes) => {
-                if sizes.len() < 2 || sizes.contains(&0) {
-                    let message = "expected two teams or more, with at least one player each";
-                    return wrong("team_sizes", message.to_owned());
-                }
-                let sum: usize = sizes.iter().map(|&size| usize::from(size)).sum();
-                if sum != usize::from(min) || min != max {
-                    return wrong(
-                        "team_sizes",
-                        format!("the teams have {sum} players, and a match {min} to {max}"),
-                    );
-                }
-            }
-        }
-        let steps = [
-            (
-                "skill.tolerance",
-                self.skill.as_ref().map(|rule| &rule.tolerance),
-            ),
-            ("balance.max_difference", self.balance.as_ref()),
-            (
-                "latency.max_ms",
-                self.latency.as_ref().map(|rule| &rule.max_ms),
-            ),
-        ];
-        for (path, steps) in steps {
-            if let Some(steps) = steps {
-                steps.check(path)?;
-            }
-        }
-        if let Some(LatencyRule { regions, .. }) = &self.latency {
-            if regions.is_empty() || regions.len() > MAX_REGIONS {
-                let count = regions.len();
-                return wrong(
-                    "latency.regions",
-                    format!("expected 1 to {MAX_REGIONS} regions, found {count}"),
-                );
-            }
-            if let Some(twice) = twice(regions) {
-                return wrong("latency.regions", format!("`{twice}` is there twice"));
-            }
-        }
-        if self.attributes.len() > MAX_ATTRIBUTES {
-            let count = self.attributes.len();
-            return wrong(
-                "attributes",
-                format!("expected at most {MAX_ATTRIBUTES}, found {count}"),
-            );
-        }
-        for (index, rule) in self.attributes.iter().enumerate() {
-            let path = format!("attributes.{}", rule.name);
-            if self.attributes[..index]
-                .iter()
-                .any(|other| other.name == rule.name)
-            {
-                return wrong(&path, "is there twice".to_owned());
-            }
-            match &rule.kind {
-                AttributeKind::Equal => {}
-                AttributeKind::Within { steps } => steps.check(&path)?,
-                AttributeKind::Overlap { values } => {
-                    if values.is_empty() || values.len() > MAX_VALUES {
-                        let count = values.len();
-                        return wrong(
-                            &path,
-                            format!(
-                                "expected 1 to {MAX_VALUES} values to choose from, found {count}"
-                            ),
-                        );
-                    }
-                    if let Some(twice) = twice(values) {
-                        return wrong(&path, format!("`{twice}` is there twice"));
-                    }
-                }
-            }
-        }
-        for priority in &self.priorities {
-            if priority.head_start > MAX_HEAD_START {
-                let seconds = MAX_HEAD_START.as_secs();
-                return wrong(
-                    "priorities",
-                    format!("expected a head start of at most {seconds} s"),
-                );
-            }
-            let largest = self.largest_party();
-            if let Who::PartyOf(size) = priority.who
-                && !(2..=largest).contains(&size)
-            {
-                return wrong(
-                    "priorities",
-                    format!("a party of {size} cannot queue: the largest has {largest} players"),
-                );
-            }
-        }
-        Ok(())
-    }
-
     /// Most players of a party: it stays together, so it fits a team.
     pub fn largest_party(&self) -> u8 {
         match &self.teams {
             Teams::Everyone => self.players.max,
-            Teams::Even(count) => self.players.max.div_ceil(*count),
+            Teams::Even(count) => self.players.max.div_ceil((*count).max(1)),
             Teams::Sizes(sizes) => sizes.iter().copied().max().unwrap_or(0),
         }
     }
@@ -213,55 +80,33 @@ impl Rules {
         }
     }
 
-    /// Checks what players say of themselves.
-    ///
-    /// # Errors
-    /// [`AttributeError`] for what the rules do not know, lack, or take in another form.
-    pub fn check_attributes(
-        &self,
-        attributes: &BTreeMap<String, AttributeValue>,
-    ) -> Result<(), AttributeError> {
-        let wrong = |name: &str, message: String| {
-            let name = name.to_owned();
-            Err(AttributeError { name, message })
-        };
-        for (name, value) in attributes {
-            let Some(rule) = self.attributes.iter().find(|rule| rule.name == *name) else {
-                let names: Vec<&str> = self.attributes.iter().map(|r| r.name.as_str()).collect();
-                let message = match names.is_empty() {
-                    true => "is unknown: this mode is not matched by attributes".to_owned(),
-                    false => format!("is unknown: this mode has {}", names.join(", ")),
-                };
-                return wrong(name, message);
-            };
-            match (&rule.kind, value) {
-                (AttributeKind::Equal, AttributeValue::Texts(_)) => {
-                    return wrong(name, "has to be a text or a number".to_owned());
-                }
-                (AttributeKind::Equal, _) => {}
-                (AttributeKind::Within { .. }, AttributeValue::Number(_)) => {}
-                (AttributeKind::Within { .. }, _) => {
-                    return wrong(name, "has to be a number".to_owned());
-                }
-                (AttributeKind::Overlap { values }, value) => {
-                    let chosen = match value {
-                        AttributeValue::Texts(texts) => texts.as_slice(),
-                        AttributeValue::Text(text) => std::slice::from_ref(text),
-                        AttributeValue::Number(_) => &[],
-                    };
-                    let known = chosen.iter().all(|text| values.contains(text));
-                    if chosen.is_empty() || !known {
-                        let values = values.join(", ");
-                        return wrong(name, format!("has to be one or more of: {values}"));
-                    }
-                }
-            }
+    /// From which wait on no limit grows any wider.
+    pub(crate) fn widest_after(&self) -> Duration {
+        let last = |(_, limit): (String, &Steps)| limit.steps.last().map(|(after, _)| *after);
+        let limits = self.limits().filter_map(last).max().unwrap_or_default();
+        if self.players.min < self.players.max {
+            limits.max(self.players.fewer_after)
+        } else {
+            limits
         }
-        let missing = |rule: &&AttributeRule| rule.required && !attributes.contains_key(&rule.name);
-        match self.attributes.iter().find(missing) {
-            Some(rule) => wrong(&rule.name, "is required in this mode".to_owned()),
-            None => Ok(()),
-        }
+    }
+
+    /// All limits that widen, each with its path in the configuration.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (String, &Steps)> {
+        let skill = self
+            .skill
+            .iter()
+            .map(|s| ("skill".to_owned(), &s.tolerance));
+        let balance = self.balance.iter().map(|b| ("balance".to_owned(), b));
+        let latency = self
+            .latency
+            .iter()
+            .map(|l| ("latency".to_owned(), &l.max_ms));
+        let within = self.attributes.iter().filter_map(|a| match &a.kind {
+            AttributeKind::Within { steps } => Some((format!("attributes.{}", a.name), steps)),
+            AttributeKind::Equal | AttributeKind::Overlap { .. } => None,
+        });
+        skill.chain(balance).chain(latency).chain(within)
     }
 }
 
@@ -363,41 +208,6 @@ impl Steps {
     pub fn is_widest(&self, waited: Duration) -> bool {
         self.next(waited).is_none()
     }
-
-    fn check(&self, path: &str) -> Result<(), RulesError> {
-        let wrong = |message: String| {
-            let path = path.to_owned();
-            Err(RulesError { path, message })
-        };
-        if self.start.is_nan() || self.start <= 0.0 {
-            return wrong(format!(
-                "expected more than 0, found {}: nobody would ever fit",
-                self.start
-            ));
-        }
-        let mut before = (Duration::ZERO, self.start);
-        for &(after, to) in &self.steps {
-            if after <= before.0 {
-                return wrong(format!(
-                    "the step after {} s comes too late in the list, or twice",
-                    after.as_secs_f64()
-                ));
-            }
-            if to.is_nan() || to <= before.1 {
-                return wrong(format!(
-                    "the step after {} s does not widen: {to} after {}",
-                    after.as_secs_f64(),
-                    before.1
-                ));
-            }
-            before = (after, to);
-        }
-        if self.steps.len() > MAX_STEPS {
-            let count = self.steps.len();
-            return wrong(format!("expected at most {MAX_STEPS} steps, found {count}"));
-        }
-        Ok(())
-    }
 }
 
 /// How far players may be from the region that a match is in.
@@ -462,32 +272,8 @@ pub enum Who {
     PartyOf(u8),
 }
 
-/// Rules that contradict each other or that no match can meet.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
-pub struct RulesError {
-    /// Which of the rules, as the configuration names it.
-    pub path: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-/// What players say of themselves does not fit the rules.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("attribute {name}: {message}")]
-pub struct AttributeError {
-    /// Which attribute.
-    pub name: String,
-    /// What is wrong with it, and what was expected.
-    pub message: String,
-}
-
-fn twice(names: &[String]) -> Option<&String> {
-    (1..names.len()).find_map(|i| names[..i].contains(&names[i]).then_some(&names[i]))
-}
-
 /// As many as the engine's slots.
-const MAX_PLAYERS: u8 = 64;
+pub const MAX_PLAYERS: u8 = 64;
 /// More regions than any provider of servers has; a set of them is one word.
 pub const MAX_REGIONS: usize = 32;
 /// Attributes of a mode: each is looked at for every pair of tickets.
@@ -495,6 +281,78 @@ pub const MAX_ATTRIBUTES: usize = 16;
 /// Values of one attribute: a set of them is one word.
 pub const MAX_VALUES: usize = 64;
 /// Nobody can follow more.
-const MAX_STEPS: usize = 32;
+pub const MAX_STEPS: usize = 32;
 /// Longer than most people wait at all; without a bound, somebody else might wait for ever.
 pub const MAX_HEAD_START: Duration = Duration::from_secs(600);
+/// Nobody looks at a waiting screen for longer than a day.
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
+/// While somebody makes up their mind, all others of the match wait.
+pub const MAX_ACCEPTANCE: Duration = Duration::from_secs(300);
+/// Longest name of a region, an attribute or a value, in bytes.
+pub const MAX_NAME: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_limit_widens_when_a_step_is_reached() {
+        let steps = Steps {
+            start: 100.0,
+            steps: vec![(seconds(5), 200.0), (seconds(15), f64::INFINITY)],
+        };
+        assert_eq!(steps.at(Duration::ZERO), 100.0);
+        assert_eq!(steps.at(Duration::from_millis(4_999)), 100.0);
+        assert_eq!(steps.at(seconds(5)), 200.0);
+        assert_eq!(steps.at(seconds(999)), f64::INFINITY);
+        assert_eq!(steps.next(seconds(2)), Some((seconds(3), 200.0)));
+        assert_eq!(steps.next(seconds(5)), Some((seconds(10), f64::INFINITY)));
+        assert_eq!(steps.next(seconds(15)), None);
+        assert!(steps.is_widest(seconds(15)) && !steps.is_widest(seconds(14)));
+        assert!(Steps::fixed(7.0).is_widest(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_party_is_no_larger_than_a_team() {
+        let largest = |players, teams| {
+            let players = PlayerCount::exactly(players);
+            let rules = Rules::default();
+            Rules {
+                players,
+                teams,
+                ..rules
+            }
+            .largest_party()
+        };
+        assert_eq!(largest(9, Teams::Everyone), 9);
+        assert_eq!(largest(9, Teams::Even(2)), 5);
+        assert_eq!(largest(5, Teams::Sizes(vec![4, 1])), 4);
+    }
+
+    #[test]
+    fn all_limits_and_the_number_of_players_count_as_widening() {
+        let mut rules = Rules {
+            skill: None,
+            ..Rules::default()
+        };
+        assert_eq!(rules.widest_after(), Duration::ZERO);
+        rules.players = PlayerCount {
+            min: 2,
+            max: 4,
+            fewer_after: seconds(20),
+        };
+        assert_eq!(rules.widest_after(), seconds(20));
+        rules.latency = Some(LatencyRule {
+            regions: vec!["eu".to_owned()],
+            max_ms: Steps {
+                start: 50.0,
+                steps: vec![(seconds(10), 70.0), (seconds(30), 90.0)],
+            },
+        });
+        assert_eq!(rules.widest_after(), seconds(30));
+    }
+}

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Rating;
+use crate::rating::PLACEMENT_MATCHES;
+use crate::{Rating, Rules, Who};
 
 /// Players who queue together, or one alone: matched whole, on one team, or not at all.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,17 @@ impl Group {
     /// How long they have waited; nothing where the clock has jumped back.
     pub fn waited(&self, now: DateTime<Utc>) -> Duration {
         (now - self.queued_at).to_std().unwrap_or_default()
+    }
+
+    /// The longest head start that the rules give them.
+    pub fn head_start(&self, rules: &Rules) -> Duration {
+        let has = |who: Who| match who {
+            Who::Returned => self.returned,
+            Who::PartyOf(least) => self.members.len() >= usize::from(least),
+            Who::NewPlayers => self.members.iter().any(|m| m.matches < PLACEMENT_MATCHES),
+        };
+        let head_starts = rules.priorities.iter().filter(|p| has(p.who));
+        head_starts.map(|p| p.head_start).max().unwrap_or_default()
     }
 }
 

@@ -1,0 +1,1 @@
+//! Rules that are refused, one by one.
