@@ -68,6 +68,7 @@ impl Game for Arena {
     const TITLE: &'static str = "Arena";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const PLAYERS: std::ops::RangeInclusive<u8> = 2..=16;
+    const BACKFILL: bool = true;
     const MAX_SAVE_BYTES: u32 = 64 << 10;
 
     type Options = Rules;
@@ -93,7 +94,8 @@ impl Game for Arena {
             .players
             .binary_search_by_key(&slot, |player| player.slot)
         {
-            Ok(index) => self.players[index].present = true,
+            // A substitute goes on with what the slot has scored, in a body of its own.
+            Ok(index) => self.players[index].replace(),
             Err(index) => self.players.insert(index, Player::new(slot)),
         }
         self.spawn(slot, out);

@@ -68,6 +68,17 @@ impl Player {
         }
     }
 
+    /// Another player takes the slot, of whom nobody has seen anything yet.
+    pub(crate) fn replace(&mut self) {
+        *self = Self {
+            kills: self.kills,
+            deaths: self.deaths,
+            shots: self.shots,
+            hits: self.hits,
+            ..Self::new(self.slot)
+        };
+    }
+
     /// Whether it can be seen in the arena, hit and collect.
     pub fn is_in_play(&self) -> bool {
         self.present && self.health > 0

@@ -112,3 +112,45 @@ fn a_player_can_come_in_the_middle_and_others_go() {
         .collect();
     assert_eq!(owners, [0, 2, 7]);
 }
+
+#[test]
+fn a_substitute_has_a_body_of_its_own_and_the_slots_score() {
+    let mut game = with_kills(&[1, 6, 2]);
+    let leaver = game.game_mut().player_mut(1).expect("it has joined");
+    (leaver.health, leaver.rapid, leaver.deaths) = (10, 200, 3);
+    game.run(30);
+    game.leave(1);
+    game.run(1);
+    assert!(game.result().is_none());
+    assert!(game.seen_by(None).iter().all(|p| p.owner != Some(1)));
+    game.join(1);
+    game.run(1);
+    let player = game.game().player(1).unwrap();
+    assert!(player.present && player.health == 100 && player.shield > 80);
+    assert_eq!((player.rapid, player.reload, player.dash), (0, 0, 0));
+    assert_eq!((player.kills, player.deaths), (6, 3));
+    let spawned = game.events();
+    let spawns = spawned.iter().filter(|e| **e == Event::Spawn { slot: 1 });
+    assert_eq!(spawns.count(), 2);
+
+    // The result counts for the slot, as if nobody had left.
+    game.game_mut().set_ticks_left(1);
+    game.run(1);
+    assert_eq!(placements(&game), [3, 1, 2]);
+    assert_eq!(game.result().unwrap().slots[1].score, 6);
+}
+
+#[test]
+fn a_slot_that_nobody_was_matched_into_can_be_joined() {
+    let mut game: Match<Arena> = Match::empty(4, 1, "{}");
+    (0..2).for_each(|slot| game.join(slot));
+    game.run(60);
+    game.join(3);
+    game.run(60);
+    assert!(game.game().player(3).unwrap().is_in_play());
+    game.leave(3);
+    game.join(3);
+    game.run(60);
+    assert!(game.game().player(3).unwrap().is_in_play());
+    assert!(game.result().is_none());
+}

@@ -14,7 +14,11 @@ fn shoot_at_who_has_passed(late: u32, milliseconds: u32) -> u8 {
 }
 
 fn passing(late: u32) -> Match<Arena> {
-    let mut game: Match<Arena> = Match::new(2);
+    passing_among(2, late)
+}
+
+fn passing_among(players: u8, late: u32) -> Match<Arena> {
+    let mut game: Match<Arena> = Match::new(players);
     game.run(1);
     place(&mut game, 0, 14.0, 20.5);
     place(&mut game, 1, 16.0, 22.0);
@@ -54,6 +58,24 @@ fn a_shooter_hits_who_was_there_in_its_picture_and_has_moved_away_since() {
     assert_eq!(shoot_at_who_has_passed(12, 200), 80);
     assert_eq!(shoot_at_who_has_passed(12, 0), 100, "nobody is there now");
     assert_eq!(shoot_at_who_has_passed(12, 60), 100, "nor 60 ms ago");
+}
+
+#[test]
+fn a_substitute_is_not_hit_where_the_slots_earlier_player_was() {
+    let health = |replaced: bool| {
+        let mut game = passing_among(3, 12);
+        if replaced {
+            game.leave(1);
+            game.join(1);
+        }
+        game.run(1);
+        place(&mut game, 1, 30.0, 3.0);
+        game.look_back(0, 200);
+        fire(&mut game, 0.0);
+        game.run(30);
+        game.game().player(1).expect("it has joined").health
+    };
+    assert_eq!((health(false), health(true)), (80, 100));
 }
 
 #[test]
