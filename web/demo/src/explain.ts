@@ -50,7 +50,9 @@ function widens(rule: string, tolerance: number | undefined, leftMs: number): st
       : `Widens to ${Math.round(tolerance)} points ${when}`;
   }
   if (rule === "players") {
-    return `A match with fewer players ${when}`;
+    return tolerance === undefined
+      ? `A match with fewer players ${when}`
+      : `A match of ${tolerance} players ${when}`;
   }
   return `Widens ${LIMITS[rule] ?? `by ${attribute(rule)}`} ${when}`;
 }

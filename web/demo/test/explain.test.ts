@@ -57,6 +57,9 @@ test("each rule that keeps players away, or gives way, has words", () => {
     "Widens to players farther away in 2 s",
   ]);
   expect(widens("players").at(-1)).toBe("A match with fewer players in 2 s");
+  const fewer = { in_ms: 2000, rule: "players", tolerance: 3 };
+  const smaller = explain(queued({ players_waiting: 0, next_widening: fewer }), 0).lines;
+  expect(smaller.at(-1)).toBe("A match of 3 players in 2 s");
   expect(widens("attributes.level").at(-1)).toBe("Widens by level in 2 s");
 });
 

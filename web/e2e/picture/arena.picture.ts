@@ -6,7 +6,10 @@ import { launch, Player, type Seen } from "../test/browser.js";
 import { ROOT, Server } from "../test/server.js";
 
 test("takes docs/images/arena.png", async () => {
-  const server = await Server.start({ match_seconds: 120, score_limit: 25 }, NAMES.length);
+  const server = await Server.start(
+    { match_seconds: 120, score_limit: 25 },
+    { players: NAMES.length },
+  );
   const browser = await launch();
   try {
     const players: Player[] = [];

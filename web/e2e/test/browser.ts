@@ -100,6 +100,16 @@ export class Player {
     }
   }
 
+  /** Something on the page says this. */
+  async says(selector: string, text: string, timeoutMs = 15_000): Promise<void> {
+    try {
+      await this.page.locator(selector, { hasText: text }).first().waitFor({ timeout: timeoutMs });
+    } catch {
+      const found = await this.page.locator(selector).allTextContents();
+      throw new Error(`"${selector}" does not say "${text}", but ${JSON.stringify(found)}`);
+    }
+  }
+
   /** In a running match, with entities on the screen. */
   async playing(): Promise<void> {
     await this.screen("match");

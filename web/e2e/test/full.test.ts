@@ -7,7 +7,7 @@ import { Server, until } from "./server.js";
 let server: Server;
 let browser: Browser;
 beforeAll(async () => {
-  server = await Server.start({ match_seconds: 60, score_limit: 20 }, 2, "full");
+  server = await Server.start({ match_seconds: 60, score_limit: 20 }, { authority_mode: "full" });
   browser = await launch();
 });
 afterAll(async () => {

@@ -36,13 +36,13 @@ afterAll(async () => {
 
 test("a rebuilt module is in the next match, and the one under way ends with its own", async () => {
   expect((await served()).sha256).toBe(sha256(OLD));
-  const players = [
-    await Player.open(browser, server.url),
-    await Player.open(browser, server.url),
-  ] as const;
-  await players[0].choose("Ann", "#play", GAME);
-  await players[0].screen("waiting");
-  await players[1].choose("Bob", "#play", GAME);
+  // A private match: its winner and its loser meet again at once, whatever their ratings are.
+  const ann = await Player.open(browser, server.url);
+  await ann.choose("Ann", "#friend", GAME);
+  await ann.screen("waiting");
+  const bob = await Player.open(browser, await ann.page.inputValue("#link"));
+  await bob.choose("Bob", "#play", GAME);
+  const players = [ann, bob] as const;
   await Promise.all(players.map((p) => p.screen("match")));
   const [crosses, noughts] =
     (await players[0].slot()) === 0 ? players : ([players[1], players[0]] as const);

@@ -48,22 +48,23 @@ export class Server {
 
   /**
    * Serves tic-tac-toe, and the arena with these options: a match ends at the score or the time, and a
-   * quick one has so many players. The arena's authority is as the server chooses, or as given.
+   * quick one has two players. `more` is the rest of the arena's configuration, `others` that of
+   * further games.
    */
   static async start(
     arena: { match_seconds: number; score_limit: number },
-    players = 2,
-    mode?: "full" | "validated" | "observer",
+    more: {
+      readonly players?: number;
+      readonly authority_mode?: "full" | "validated" | "observer";
+      readonly matchmaking?: object;
+    } = {},
+    others: Readonly<Record<string, object>> = {},
   ): Promise<Server> {
     const dataDir = mkdtempSync(join(tmpdir(), "gameserver-e2e-"));
     const games = {
-      arena: {
-        module: moduleOf("arena"),
-        options: arena,
-        players,
-        ...(mode === undefined ? {} : { authority_mode: mode }),
-      },
+      arena: { module: moduleOf("arena"), options: arena, players: 2, ...more },
       "tic-tac-toe": { module: moduleOf("tic-tac-toe") },
+      ...others,
     };
     const port = await freePort();
     switch (setup()) {

@@ -43,7 +43,7 @@ export interface Explanation {
 export interface Widening {
   /** From the moment of the answer. */
   readonly in_ms: number;
-  /** The tolerance then; absent: any. */
+  /** The tolerance then; absent: any. For `players`, how many are enough then. */
   readonly tolerance?: number;
   /** `skill`, `latency`, `balance`, `players` or `attributes.NAME`. */
   readonly rule: string;
