@@ -33,7 +33,10 @@ export interface MatchPlayer {
   readonly team: number;
   /** `expected`: matched, never seen; `lost`: silent, the slot is held; `gone`: left for good. */
   readonly presence: "expected" | "present" | "lost" | "gone";
-  /** Whether the slot is free, and a player is looked for: then nobody's id and name are there. */
+  /**
+   * Whether nobody plays in this slot and somebody else may: the one named is whoever left it, or
+   * nobody, with empty id and name, where the match began without.
+   */
   readonly open: boolean;
 }
 

@@ -191,6 +191,31 @@ test("game events are decoded; one that breaks its schema is left out", () => {
   expect(core.stats.counters.malformed).toBe(1);
 });
 
+test("a slot whose player leaves is open, and then somebody else's", () => {
+  const more = { slot: 2, playerId: "", username: "", presence: Presence.GONE, open: true };
+  const ann = { slot: 0, playerId: "p0", username: "Ann", presence: Presence.PRESENT };
+  const bob = { slot: 1, playerId: "p1", username: "Bob", presence: Presence.PRESENT };
+  hears("events", welcome(1, { players: [ann, bob, more] }), 0);
+  events();
+  expect(core.players.map((p) => p.open)).toEqual([false, false, true]);
+  const changes = [
+    { ...bob, presence: Presence.GONE, open: true },
+    { slot: 1, playerId: "p2", username: "Cid", presence: Presence.EXPECTED, open: false },
+    { slot: 1, playerId: "p2", username: "Cid", presence: Presence.PRESENT, open: false },
+  ];
+  changes.forEach((player, i) => {
+    hears("events", encodeEvent(2 + i, { case: "player", value: { player } }), 1 + i);
+  });
+  const told = events().flatMap((e) => (e.type === "player" ? [e.player] : []));
+  expect(told.map((p) => [p.playerId, p.username, p.presence, p.open])).toEqual([
+    ["p1", "Bob", "gone", true],
+    ["p2", "Cid", "expected", false],
+    ["p2", "Cid", "present", false],
+  ]);
+  expect(core.players[1]).toEqual(told[2]);
+  expect(core.slot).toBe(0);
+});
+
 test("the end of the match, chat and refusals come as plain values", () => {
   hears("events", welcome(), 0);
   events();
