@@ -215,6 +215,10 @@ impl World {
                 RoomEvent::Mute { identity } => {
                     self.outcome.fail(now, format!("{identity} is muted"));
                 }
+                RoomEvent::SlotsOpen(_) | RoomEvent::SlotTaken { .. } => {
+                    let what = "a slot is open in a match without backfill";
+                    self.outcome.fail(now, what.to_owned());
+                }
                 RoomEvent::Remove { .. } | RoomEvent::Log(_) | RoomEvent::Closed => {}
             }
         }
