@@ -357,7 +357,9 @@ async fn describe_match(
     let token = mint(shared, &found, player_id)?.token;
     let ids: Vec<Uuid> = found.slots.iter().map(|slot| slot.player_id).collect();
     let store = shared.store();
-    let ratings = store.ratings(&found.game, &found.mode, &ids).await?;
+    let ratings = store
+        .ratings(&found.game, &found.mode, &ids, shared.now())
+        .await?;
     let players = found.slots.into_iter().zip(ratings);
     let players = players.map(|(slot, rating)| Opponent {
         player_id: slot.player_id,

@@ -66,7 +66,7 @@ pub(crate) async fn of_player(
     };
 
     let now = shared.now();
-    let modes = shared.store().statistics(&game.id, player_id).await?;
+    let modes = shared.store().statistics(&game.id, player_id, now).await?;
     let rated_mode = params
         .mode
         .as_deref()

@@ -87,9 +87,10 @@ pub trait Accounts: Send + Sync {
     async fn account_data(&self, player_id: Uuid) -> StoreResult<Option<AccountData>>;
 
     /// Erases a player: name, address, password, sessions and tickets go (a queued ticket with
-    /// them); matches, statistics and board entries stay, under the name [`erased_name`]. A ban
-    /// stays, too. The name is free again. Answers false where there is no such player, or it is
-    /// erased already; an erased player can neither register nor open a session.
+    /// them), and so does the history of ratings; matches, statistics and board entries stay, under
+    /// the name [`erased_name`]. A ban stays, too. The name is free again. Answers false where there
+    /// is no such player, or it is erased already; an erased player can neither register nor open a
+    /// session.
     async fn erase_player(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool>;
 }
 

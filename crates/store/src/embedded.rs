@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod accounts;
+mod backfill;
 mod bans;
 mod boards;
 mod keys;

@@ -9,6 +9,7 @@
 //! keeps it in PostgreSQL, with Redis beside it, and is shared by many processes.
 
 mod accounts;
+mod backfill;
 mod boards;
 mod embedded;
 mod error;
@@ -26,6 +27,9 @@ pub use accounts::{
     REPEAT_WINDOW, RegisterGuest, Registration, Rotate, Rotation, SecretHash, Session, SigningKey,
     USERNAME_LENGTH, erased_name, username_key, username_skeleton,
 };
+pub use backfill::{
+    Backfill, FillSlot, MAX_OPENINGS, MAX_SUBSTITUTES, MatchOpening, OpeningPlayer, Substitute,
+};
 pub use boards::{
     ALL_TIME, BoardCursor, BoardEntry, BoardKey, BoardPage, BoardRule, BoardStart, Boards,
     CountsOn, Rebuild, Standing,
@@ -42,7 +46,7 @@ pub use parties::{
 pub use postgres::{PoolStatus, PostgresOptions, PostgresStore};
 pub use presence::{EVENTS_KEPT, ONLINE_FOR, Presence, ROOM_KEPT};
 pub use season::{BoardInfo, DEFAULT_BOARD, Season, counts_on};
-pub use statistics::{MAX_STATISTICS, PlayerStatistics, Statistics};
+pub use statistics::{MAX_STATISTICS, PlayerSkill, PlayerStatistics, RatingChange, Statistics};
 pub use tickets::{
     Accept, Cancel, Enqueue, NewGroup, NewTicket, Search, Ticket, TicketStatus, Tickets,
 };
@@ -51,7 +55,9 @@ use tokio::sync::watch;
 
 /// Everything that the services ask of a store.
 #[async_trait::async_trait]
-pub trait Store: Accounts + Parties + Tickets + Matches + Boards + Statistics + Presence {
+pub trait Store:
+    Accounts + Parties + Tickets + Matches + Backfill + Boards + Statistics + Presence
+{
     /// A number that grows whenever a ticket or a match changes in a way that somebody may wait
     /// for (heartbeats and lease renewals are not such). A store shared by several processes may
     /// report late, and a lease runs out without any change, so whoever waits also polls.

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use gs_matchmaker::Rating;
 use uuid::Uuid;
 
-use crate::{CountsOn, StoreError, StoreResult};
+use crate::{CountsOn, StoreError, StoreResult, Substitute};
 
 /// Matches, who runs them, and how they ended.
 ///
@@ -84,6 +85,11 @@ pub trait Matches: Send + Sync {
     /// is rated and the outcome is not void: one score for each slot that took part, the players'
     /// statistics and ratings, and the boards that the outcome names. What was acknowledged is
     /// durable, and counted once, however often it is called.
+    ///
+    /// Of a slot that a substitute was in ([`crate::Backfill`]), the match, how it ended and the
+    /// rating count for whoever was matched into it, and the score and the named statistics for
+    /// nobody. A slot that was free when the match was formed counts for nobody. Substitutes who
+    /// are still on their way go back to the queue.
     async fn store_result(
         &self,
         match_id: Uuid,
@@ -98,10 +104,12 @@ pub trait Matches: Send + Sync {
     /// The match that has this room.
     async fn match_by_room(&self, room: &str) -> StoreResult<Option<Match>>;
 
-    /// The newest match of this player that is ready and not over.
+    /// The newest match of this player that is ready and not over, in which nobody else has or may
+    /// take the player's slot.
     async fn live_match_of(&self, player_id: Uuid) -> StoreResult<Option<Match>>;
 
-    /// A player's ended matches, newest first, at most `limit`, only those before `before`.
+    /// A player's ended matches, those among them that the player came to as a substitute, newest
+    /// first, at most `limit`, only those before `before`.
     async fn matches_of(
         &self,
         player_id: Uuid,
@@ -148,6 +156,11 @@ pub struct Match {
     pub status: MatchStatus,
     /// Its players, ascending by slot, without gaps.
     pub slots: Vec<MatchSlot>,
+    /// Players who came to it while it ran and have a slot now, or had one when it ended, ascending
+    /// by slot.
+    pub substitutes: Vec<Substitute>,
+    /// The slots that a substitute may take, ascending.
+    pub open: Vec<u8>,
     /// The newest lease's epoch; 0: never claimed.
     pub epoch: u64,
     /// How it ended, where it ended.
@@ -218,14 +231,26 @@ impl MatchStatus {
 pub struct MatchSlot {
     /// Its number, 0–63.
     pub slot: u8,
-    /// Who plays.
+    /// Who was matched into it.
     pub player_id: Uuid,
     /// The player's name.
     pub username: String,
     /// The team, where there are teams.
     pub team: Option<u8>,
+    /// Who has it now, or had it when the match ended, in that player's place: id and name.
+    pub substitute: Option<(Uuid, String)>,
     /// How it ended for this slot, once the match has ended and if the slot took part.
     pub result: Option<SlotOutcome>,
+    /// The rating of whoever was matched into it before and after the result, if that counted.
+    pub rating: Option<(Rating, Rating)>,
+}
+
+impl MatchSlot {
+    /// Who plays in this slot now, unless it is open.
+    pub fn plays(&self) -> Uuid {
+        let substitute = self.substitute.as_ref();
+        substitute.map_or(self.player_id, |(id, _)| *id)
+    }
 }
 
 /// How many slots a match has whose row says `stored`: rows of before there were free slots say 0.

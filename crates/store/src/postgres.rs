@@ -9,6 +9,7 @@
 
 mod acceptance;
 mod accounts;
+mod backfill;
 mod boards;
 mod changes;
 mod follower;

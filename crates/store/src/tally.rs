@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, SubsecRound, Utc};
-use gs_matchmaker::RatedPlayer;
+use gs_matchmaker::{RatedPlayer, Rating};
 use uuid::Uuid;
 
 use crate::{
@@ -22,17 +22,34 @@ pub(crate) struct Played<'a> {
     pub(crate) id: Uuid,
     /// Whether its scores count.
     pub(crate) rated: bool,
-    /// Who played, in the order of slots.
+    /// Who was matched, in the order of slots.
     pub(crate) players: &'a [Uuid],
+    /// How many slots it has; those beyond the players were free at first.
+    pub(crate) capacity: u8,
+    /// The slots that a substitute was in.
+    pub(crate) filled: &'a [u8],
 }
 
 /// A slot whose result counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CountedSlot<'a> {
-    /// Who played.
+    /// Who was matched into it.
     pub(crate) player_id: Uuid,
     /// How it ended.
     pub(crate) result: &'a SlotOutcome,
+    /// Whether a substitute was in it, so that its score is nobody's.
+    pub(crate) filled: bool,
+}
+
+/// What a match changed of a player's rating.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RatingStep {
+    /// The slot that the player was matched into.
+    pub(crate) slot: u8,
+    /// The rating before, as it was after the time without a match.
+    pub(crate) before: Rating,
+    /// The rating after.
+    pub(crate) after: Rating,
 }
 
 /// A score on a board, and when it was reached (to the millisecond).
@@ -60,8 +77,9 @@ pub(crate) struct BoardScore {
 /// Refuses a result that contradicts its match or itself.
 pub(crate) fn check(played: &Played<'_>, outcome: &MatchOutcome) -> StoreResult<()> {
     let invalid = |message: String| Err(StoreError::Invalid(message));
+    let slots = played.players.len().max(usize::from(played.capacity));
     for (index, result) in outcome.slots.iter().enumerate() {
-        if usize::from(result.slot) >= played.players.len() {
+        if usize::from(result.slot) >= slots {
             return invalid(format!("match {} has no slot {}", played.id, result.slot));
         }
         let earlier = &outcome.slots[..index];
@@ -86,7 +104,8 @@ pub(crate) fn check(played: &Played<'_>, outcome: &MatchOutcome) -> StoreResult<
     Ok(())
 }
 
-/// The player who alone came first in a match that is not void.
+/// The player who alone came first in a match that is not void; nobody where the first slot was free
+/// when the match was formed.
 pub(crate) fn winner(played: &Played<'_>, outcome: &MatchOutcome) -> Option<Uuid> {
     let mut first = outcome.slots.iter().filter(|s| s.placement == 1);
     let (Some(only), None) = (first.next(), first.next()) else {
@@ -97,52 +116,83 @@ pub(crate) fn winner(played: &Played<'_>, outcome: &MatchOutcome) -> Option<Uuid
 }
 
 /// What of a result that [`check`] let pass counts, ascending by player; nothing where the match is
-/// void or not rated.
+/// void or not rated. Slots that were free when the match was formed count for nobody, whoever took
+/// them: a match that one comes to late says little of how good one is.
 pub(crate) fn counted<'a>(played: &Played<'_>, outcome: &'a MatchOutcome) -> Vec<CountedSlot<'a>> {
     if outcome.outcome == Outcome::Void || !played.rated {
         return Vec::new();
     }
     let slot = |result: &'a SlotOutcome| {
         let player_id = *played.players.get(usize::from(result.slot))?;
-        Some(CountedSlot { player_id, result })
+        Some(CountedSlot {
+            player_id,
+            result,
+            filled: played.filled.contains(&result.slot),
+        })
     };
     let mut slots: Vec<CountedSlot<'_>> = outcome.slots.iter().filter_map(slot).collect();
     slots.sort_by_key(|slot| slot.player_id);
     slots
 }
 
-/// Adds what counts of one match in one mode to its players' statistics there, ratings included.
-/// Players who are not in the map had none yet.
+/// Adds what counts of one match in one mode to its players' statistics there, ratings included;
+/// answers what changed of these. Players who are not in the map had none yet. Of a slot that a
+/// substitute was in, the match and how it ended count for the player who was matched into it, and
+/// the score and the named statistics for nobody.
 pub(crate) fn count_statistics(
     slots: &[CountedSlot<'_>],
-    ended_at: DateTime<Utc>,
+    outcome: &MatchOutcome,
     statistics: &mut HashMap<Uuid, PlayerStatistics>,
-) {
-    let rating = |slot: &CountedSlot<'_>| RatedPlayer {
+) -> Vec<RatingStep> {
+    let ended_at = outcome.ended_at.trunc_subsecs(3);
+    let rated = |slot: &CountedSlot<'_>| RatedPlayer {
         rating: statistics
             .get(&slot.player_id)
-            .map_or_else(Default::default, |s| s.rating),
+            .map_or_else(Rating::default, |s| {
+                rating_at(s.rating, s.last_played_at, ended_at)
+            }),
         team: slot.result.team,
-        placement: slot.result.placement,
+        placement: best_of_team(slot.result, outcome),
     };
-    let rated: Vec<RatedPlayer> = slots.iter().map(rating).collect();
-    let ended_at = ended_at.trunc_subsecs(3);
-    for (slot, rating) in slots.iter().zip(gs_matchmaker::rate(&rated)) {
+    let rated: Vec<RatedPlayer> = slots.iter().map(rated).collect();
+    let mut steps = Vec::with_capacity(slots.len());
+    for ((slot, before), after) in slots.iter().zip(&rated).zip(gs_matchmaker::rate(&rated)) {
         let sums = statistics.entry(slot.player_id).or_default();
         sums.matches += 1;
-        *match standing(slot.result, slots) {
+        *match standing(slot.result, outcome) {
             MatchStanding::Won => &mut sums.wins,
             MatchStanding::Drawn => &mut sums.draws,
             MatchStanding::Lost => &mut sums.losses,
         } += 1;
-        sums.best_score = sums.best_score.max(Some(slot.result.score));
-        sums.total_score = sums.total_score.saturating_add(slot.result.score.into());
-        for (name, value) in &slot.result.statistics {
-            add(&mut sums.statistics, name, *value);
+        if !slot.filled {
+            sums.best_score = sums.best_score.max(Some(slot.result.score));
+            sums.total_score = sums.total_score.saturating_add(slot.result.score.into());
+            for (name, value) in &slot.result.statistics {
+                add(&mut sums.statistics, name, *value);
+            }
         }
-        sums.rating = rating;
+        sums.rating = after;
         sums.last_played_at = sums.last_played_at.max(Some(ended_at));
+        steps.push(RatingStep {
+            slot: slot.result.slot,
+            before: before.rating,
+            after,
+        });
     }
+    steps
+}
+
+/// What a rating is at `now`, less certain by the time since the last match that counted.
+pub(crate) fn rating_at(
+    rating: Rating,
+    last_played_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Rating {
+    let Some(last) = last_played_at else {
+        return rating;
+    };
+    let idle = (now - last).num_milliseconds().max(0);
+    rating.idle(idle as f64 / MILLIS_PER_DAY)
 }
 
 /// The scores that what counts of a match adds to the boards it counts on: by board in the order
@@ -155,7 +205,7 @@ pub(crate) fn board_scores(
     let at = outcome.ended_at.trunc_subsecs(3);
     let mut scores = Vec::new();
     for counts_on in &outcome.boards {
-        for slot in slots {
+        for slot in slots.iter().filter(|slot| !slot.filled) {
             let Some(score) = score_on(counts_on, slot.result) else {
                 continue;
             };
@@ -195,15 +245,13 @@ enum MatchStanding {
     Lost,
 }
 
-/// How a match ended for a player. A team came where the best of its players did.
-fn standing(result: &SlotOutcome, slots: &[CountedSlot<'_>]) -> MatchStanding {
-    let with = |other: &SlotOutcome| {
-        other.slot == result.slot || (result.team.is_some() && other.team == result.team)
-    };
-    let first = slots.iter().filter(|other| other.result.placement == 1);
+/// How a match ended for a player. A team came where the best of its players did, substitutes among
+/// them.
+fn standing(result: &SlotOutcome, outcome: &MatchOutcome) -> MatchStanding {
+    let first = outcome.slots.iter().filter(|other| other.placement == 1);
     let (mut ours, mut others) = (false, false);
     for other in first {
-        *if with(other.result) {
+        *if is_with(result, other) {
             &mut ours
         } else {
             &mut others
@@ -214,6 +262,17 @@ fn standing(result: &SlotOutcome, slots: &[CountedSlot<'_>]) -> MatchStanding {
         (true, true) => MatchStanding::Drawn,
         (false, _) => MatchStanding::Lost,
     }
+}
+
+fn best_of_team(result: &SlotOutcome, outcome: &MatchOutcome) -> u8 {
+    let team = outcome.slots.iter().filter(|other| is_with(result, other));
+    team.map(|other| other.placement)
+        .min()
+        .unwrap_or(result.placement)
+}
+
+fn is_with(slot: &SlotOutcome, other: &SlotOutcome) -> bool {
+    other.slot == slot.slot || (slot.team.is_some() && other.team == slot.team)
 }
 
 fn add(sums: &mut BTreeMap<String, i64>, name: &str, value: i32) {
@@ -236,6 +295,8 @@ fn score_on(board: &CountsOn, result: &SlotOutcome) -> Option<i64> {
         .map(|(_, value)| i64::from(*value))
         .reduce(|a, b| a + b)
 }
+
+const MILLIS_PER_DAY: f64 = 86_400_000.0;
 
 #[cfg(test)]
 mod tests;

@@ -337,6 +337,9 @@ impl Accounts for EmbeddedStore {
         for statement in [
             "DELETE FROM credentials WHERE player_id = ?",
             "DELETE FROM refresh_tokens WHERE player_id = ?",
+            "UPDATE match_slots SET rating_before = NULL, uncertainty_before = NULL,
+                 rating_after = NULL, uncertainty_after = NULL
+             WHERE player_id = ? AND rating_after IS NOT NULL",
             "UPDATE tickets SET status = 'cancelled', reason = 'a member of the party is gone'
              WHERE status = 'queued' AND group_id IN (
                  SELECT group_id FROM tickets WHERE player_id = ? AND status = 'queued')",

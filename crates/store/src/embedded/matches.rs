@@ -6,7 +6,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
 
 use super::rows::{self, millis};
-use super::{EmbeddedStore, boards, statistics};
+use super::{EmbeddedStore, backfill, boards, statistics};
 use crate::matches::capacity_of;
 use crate::tally::{self, Played};
 use crate::{
@@ -26,15 +26,8 @@ impl Matches for EmbeddedStore {
         }
         let mut tx = self.write().await?;
         let players: Vec<String> = new.slots.iter().map(|s| s.player_id.to_string()).collect();
-        if let Some(epoch) = new.lead {
-            let leads = sqlx::query("SELECT 1 FROM queue_leaders WHERE game_id = ? AND epoch = ?")
-                .bind(&new.game)
-                .bind(epoch as i64)
-                .fetch_optional(&mut *tx)
-                .await?;
-            if leads.is_none() {
-                return Ok(FormMatch::NotLeading);
-            }
+        if !leads(&mut tx, &new.game, new.lead).await? {
+            return Ok(FormMatch::NotLeading);
         }
         let (match_status, ticket_status) = match new.accept_until {
             Some(_) => ("accepting", "accepting"),
@@ -303,10 +296,13 @@ impl Matches for EmbeddedStore {
             return Ok(StoreOutcome::AlreadyStored);
         }
         let players: Vec<Uuid> = stored.slots.iter().map(|s| s.player_id).collect();
+        let filled = backfill::end(&mut tx, &stored, now).await?;
         let played = Played {
             id: match_id,
             rated: stored.rated,
             players: &players,
+            capacity: stored.capacity,
+            filled: &filled,
         };
         tally::check(&played, &outcome)?;
         store_slots(&mut tx, &stored, &played, &outcome, now).await?;
@@ -355,17 +351,17 @@ impl Matches for EmbeddedStore {
 
     async fn live_match_of(&self, player_id: Uuid) -> StoreResult<Option<Match>> {
         let mut tx = self.read().await?;
-        let row = sqlx::query(
-            "SELECT matches.* FROM match_slots JOIN matches ON matches.id = match_id
-             WHERE player_id = ? AND status IN ('open', 'running') AND ready_at IS NOT NULL
-             ORDER BY match_id DESC LIMIT 1",
+        let rows = sqlx::query(
+            "SELECT * FROM matches WHERE id IN (
+                 SELECT match_id FROM match_slots WHERE player_id = ?1
+                 UNION SELECT match_id FROM match_substitutes WHERE player_id = ?1)
+             AND status IN ('open', 'running') AND ready_at IS NOT NULL ORDER BY id DESC",
         )
         .bind(player_id.to_string())
-        .fetch_optional(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
-        Ok(all_with_slots(&mut tx, row.into_iter().collect())
-            .await?
-            .pop())
+        let live = all_with_slots(&mut tx, rows).await?;
+        Ok(live.into_iter().find(|m| m.plays(player_id).is_some()))
     }
 
     async fn matches_of(
@@ -376,9 +372,10 @@ impl Matches for EmbeddedStore {
     ) -> StoreResult<Vec<Match>> {
         let mut tx = self.read().await?;
         let rows = sqlx::query(
-            "SELECT matches.* FROM match_slots JOIN matches ON matches.id = match_id
-             WHERE player_id = ?1 AND status = 'ended' AND (?2 IS NULL OR match_id < ?2)
-             ORDER BY match_id DESC LIMIT ?3",
+            "SELECT * FROM matches WHERE id IN (
+                 SELECT match_id FROM match_slots WHERE player_id = ?1
+                 UNION SELECT match_id FROM match_substitutes WHERE player_id = ?1)
+             AND status = 'ended' AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
         )
         .bind(player_id.to_string())
         .bind(before.map(|id| id.to_string()))
@@ -437,7 +434,7 @@ async fn store_slots(
         .await?;
     }
     let counted = tally::counted(played, outcome);
-    for slot in &counted {
+    for slot in counted.iter().filter(|slot| !slot.filled) {
         sqlx::query(
             "INSERT INTO scores (id, game_id, mode, player_id, match_id, score, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -453,11 +450,25 @@ async fn store_slots(
         .await?;
     }
     let key = (stored.game.as_str(), stored.mode.as_str());
-    statistics::count(tx, key, &counted, outcome.ended_at).await?;
+    for step in statistics::count(tx, key, &counted, outcome).await? {
+        sqlx::query(
+            "UPDATE match_slots SET rating_before = ?, uncertainty_before = ?, rating_after = ?,
+                 uncertainty_after = ? WHERE match_id = ? AND slot = ?",
+        )
+        .bind(step.before.value)
+        .bind(step.before.uncertainty)
+        .bind(step.after.value)
+        .bind(step.after.uncertainty)
+        .bind(stored.id.to_string())
+        .bind(step.slot)
+        .execute(&mut **tx)
+        .await?;
+    }
     boards::enter(tx, tally::board_scores(&stored.game, &counted, outcome)).await
 }
 
-/// Gives the tickets of a match that are still being placed their last status.
+/// Gives the tickets of a match that are still being placed their last status, but those of
+/// substitutes.
 async fn settle_tickets(
     tx: &mut Transaction<'_, Sqlite>,
     match_id: Uuid,
@@ -466,8 +477,9 @@ async fn settle_tickets(
     now: DateTime<Utc>,
 ) -> StoreResult<()> {
     sqlx::query(
-        "UPDATE tickets SET status = ?, reason = ?, changed_at = ?
-         WHERE match_id = ? AND status = 'placing'",
+        "UPDATE tickets SET status = ?1, reason = ?2, changed_at = ?3
+         WHERE match_id = ?4 AND status = 'placing'
+         AND id NOT IN (SELECT ticket_id FROM match_substitutes WHERE match_id = ?4)",
     )
     .bind(status)
     .bind(reason)
@@ -478,7 +490,25 @@ async fn settle_tickets(
     Ok(())
 }
 
-async fn select_match(tx: &mut Transaction<'_, Sqlite>, id: Uuid) -> StoreResult<Option<Match>> {
+/// Whether a game's queue is led under this epoch; none: whoever leads.
+pub(super) async fn leads(
+    tx: &mut Transaction<'_, Sqlite>,
+    game: &str,
+    lead: Option<u64>,
+) -> StoreResult<bool> {
+    let Some(epoch) = lead else { return Ok(true) };
+    let leads = sqlx::query("SELECT 1 FROM queue_leaders WHERE game_id = ? AND epoch = ?")
+        .bind(game)
+        .bind(epoch as i64)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(leads.is_some())
+}
+
+pub(super) async fn select_match(
+    tx: &mut Transaction<'_, Sqlite>,
+    id: Uuid,
+) -> StoreResult<Option<Match>> {
     let row = sqlx::query("SELECT * FROM matches WHERE id = ?")
         .bind(id.to_string())
         .fetch_optional(&mut **tx)
@@ -511,5 +541,9 @@ async fn with_slots(tx: &mut Transaction<'_, Sqlite>, row: &SqliteRow) -> StoreR
         .map(rows::match_slot)
         .collect::<StoreResult<_>>()?;
     found.capacity = capacity_of(found.capacity, &found.slots);
+    if found.backfill {
+        found.set_substitutes(backfill::substitutes(tx, found.id).await?);
+        found.open = backfill::open(tx, found.id).await?;
+    }
     Ok(found)
 }

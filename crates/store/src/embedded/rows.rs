@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     Ban, BoardEntry, Match, MatchSlot, MatchStatus, Outcome, Player, PlayerStatistics, Search,
-    SlotOutcome, StoreError, StoreResult, Ticket, TicketStatus,
+    SlotOutcome, StoreError, StoreResult, Substitute, Ticket, TicketStatus,
 };
 
 /// A time as it is stored.
@@ -82,6 +82,8 @@ pub(super) fn game_match(row: &SqliteRow) -> StoreResult<Match> {
         accept_until: optional_time(row, "accept_until")?,
         status: MatchStatus::parse(row.try_get("status")?)?,
         slots: Vec::new(),
+        substitutes: Vec::new(),
+        open: Vec::new(),
         epoch: epoch.unsigned_abs(),
         outcome: outcome.map(Outcome::parse).transpose()?,
         reason: row.try_get("reason")?,
@@ -113,7 +115,33 @@ pub(super) fn match_slot(row: &SqliteRow) -> StoreResult<MatchSlot> {
         player_id: uuid(row, "player_id")?,
         username: row.try_get("username")?,
         team: row.try_get("team")?,
+        substitute: None,
         result,
+        rating: rating_step(row)?,
+    })
+}
+
+/// What a result changed of a rating: before and after.
+pub(super) fn rating_step(row: &SqliteRow) -> StoreResult<Option<(Rating, Rating)>> {
+    let rating = |value: &'static str, uncertainty: &'static str| -> StoreResult<_> {
+        let value: Option<f64> = row.try_get(value)?;
+        let uncertainty: Option<f64> = row.try_get(uncertainty)?;
+        let both = value.zip(uncertainty);
+        Ok(both.map(|(value, uncertainty)| Rating { value, uncertainty }))
+    };
+    let before = rating("rating_before", "uncertainty_before")?;
+    Ok(before.zip(rating("rating_after", "uncertainty_after")?))
+}
+
+pub(super) fn substitute(row: &SqliteRow) -> StoreResult<Substitute> {
+    let status: String = row.try_get("status")?;
+    Ok(Substitute {
+        slot: row.try_get("slot")?,
+        team: row.try_get("team")?,
+        player_id: uuid(row, "player_id")?,
+        username: row.try_get("username")?,
+        ticket_id: uuid(row, "ticket_id")?,
+        confirmed: status != "placing",
     })
 }
 

@@ -7,8 +7,10 @@ use uuid::Uuid;
 
 use super::EmbeddedStore;
 use super::rows::{self, millis};
-use crate::tally::{self, CountedSlot};
-use crate::{PlayerStatistics, Statistics, StoreError, StoreResult};
+use crate::tally::{self, CountedSlot, RatingStep};
+use crate::{
+    MatchOutcome, PlayerSkill, PlayerStatistics, RatingChange, Statistics, StoreError, StoreResult,
+};
 
 #[async_trait::async_trait]
 impl Statistics for EmbeddedStore {
@@ -16,6 +18,7 @@ impl Statistics for EmbeddedStore {
         &self,
         game: &str,
         player_id: Uuid,
+        now: DateTime<Utc>,
     ) -> StoreResult<Vec<(String, PlayerStatistics)>> {
         let rows = sqlx::query(
             "SELECT * FROM player_statistics WHERE player_id = ? AND game_id = ? ORDER BY mode",
@@ -25,37 +28,97 @@ impl Statistics for EmbeddedStore {
         .fetch_all(&self.readers)
         .await?;
         rows.iter()
-            .map(|row| Ok((row.try_get("mode")?, rows::statistics(row)?)))
+            .map(|row| {
+                let mut sums = rows::statistics(row)?;
+                sums.rating = tally::rating_at(sums.rating, sums.last_played_at, now);
+                Ok((row.try_get("mode")?, sums))
+            })
             .collect()
     }
 
-    async fn ratings(&self, game: &str, mode: &str, players: &[Uuid]) -> StoreResult<Vec<Rating>> {
+    async fn ratings(
+        &self,
+        game: &str,
+        mode: &str,
+        players: &[Uuid],
+        now: DateTime<Utc>,
+    ) -> StoreResult<Vec<Rating>> {
+        let skills = self.matchmaking_skills(game, mode, players, now).await?;
+        Ok(skills.into_iter().map(|skill| skill.rating).collect())
+    }
+
+    async fn matchmaking_skills(
+        &self,
+        game: &str,
+        mode: &str,
+        players: &[Uuid],
+        now: DateTime<Utc>,
+    ) -> StoreResult<Vec<PlayerSkill>> {
         let mut tx = self.read().await?;
-        let mut ratings = Vec::with_capacity(players.len());
+        let mut skills = Vec::with_capacity(players.len());
         for player_id in players {
             let row = sqlx::query(
-                "SELECT rating, rating_uncertainty FROM player_statistics
-                 WHERE player_id = ? AND game_id = ? AND mode = ?",
+                "SELECT * FROM player_statistics WHERE player_id = ? AND game_id = ? AND mode = ?",
             )
             .bind(player_id.to_string())
             .bind(game)
             .bind(mode)
             .fetch_optional(&mut *tx)
             .await?;
-            let rating = row.as_ref().map(rows::rating).transpose()?;
-            ratings.push(rating.unwrap_or_default());
+            let sums = row.as_ref().map(rows::statistics).transpose()?;
+            skills.push(sums.map_or_else(PlayerSkill::default, |sums| PlayerSkill {
+                rating: tally::rating_at(sums.rating, sums.last_played_at, now),
+                best_score: sums.best_score,
+                matches: sums.matches,
+            }));
         }
-        Ok(ratings)
+        Ok(skills)
+    }
+
+    async fn rating_history(
+        &self,
+        game: &str,
+        mode: &str,
+        player_id: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> StoreResult<Vec<RatingChange>> {
+        let rows = sqlx::query(
+            "SELECT match_slots.*, ended_at FROM match_slots JOIN matches ON matches.id = match_id
+             WHERE player_id = ?1 AND game_id = ?2 AND mode = ?3 AND rating_after IS NOT NULL
+             AND (?4 IS NULL OR match_id < ?4)
+             ORDER BY match_id DESC LIMIT ?5",
+        )
+        .bind(player_id.to_string())
+        .bind(game)
+        .bind(mode)
+        .bind(before.map(|id| id.to_string()))
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let Some((before, after)) = rows::rating_step(row)? else {
+                continue;
+            };
+            changes.push(RatingChange {
+                match_id: rows::uuid(row, "match_id")?,
+                at: rows::time(row, "ended_at")?,
+                before,
+                after,
+            });
+        }
+        Ok(changes)
     }
 }
 
-/// Adds what counts of a match to its players' statistics.
+/// Adds what counts of a match to its players' statistics; answers what changed of ratings.
 pub(super) async fn count(
     tx: &mut Transaction<'_, Sqlite>,
     (game, mode): (&str, &str),
     slots: &[CountedSlot<'_>],
-    ended_at: DateTime<Utc>,
-) -> StoreResult<()> {
+    outcome: &MatchOutcome,
+) -> StoreResult<Vec<RatingStep>> {
     let mut sums = HashMap::new();
     for slot in slots {
         let row = sqlx::query(
@@ -70,7 +133,7 @@ pub(super) async fn count(
             sums.insert(slot.player_id, rows::statistics(&row)?);
         }
     }
-    tally::count_statistics(slots, ended_at, &mut sums);
+    let steps = tally::count_statistics(slots, outcome, &mut sums);
     for (player_id, sums) in sums {
         let named = serde_json::to_string(&sums.statistics)
             .map_err(|error| StoreError::Invalid(error.to_string()))?;
@@ -96,7 +159,7 @@ pub(super) async fn count(
         .execute(&mut **tx)
         .await?;
     }
-    Ok(())
+    Ok(steps)
 }
 
 /// What all of a player's rated results add up to, by game and mode.

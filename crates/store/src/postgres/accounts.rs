@@ -528,6 +528,14 @@ impl PostgresStore {
         sqlx::query!("DELETE FROM credentials WHERE player_id = $1", player_id)
             .execute(&mut *tx)
             .await?;
+        sqlx::query!(
+            "UPDATE match_slots SET rating_before = NULL, uncertainty_before = NULL,
+                 rating_after = NULL, uncertainty_after = NULL
+             WHERE player_id = $1 AND rating_after IS NOT NULL",
+            player_id,
+        )
+        .execute(&mut *tx)
+        .await?;
         delete_sessions(&mut tx, player_id).await?;
         let mut stopped = Vec::new();
         if let Some(party) = parties::party_id_of(&mut tx, player_id).await?

@@ -6,7 +6,9 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::{self, MatchRow, SlotRow, TRIES, TicketRow, collided, millis, select_tickets};
+use super::rows::{
+    self, MatchRow, SlotRow, SubstituteRow, TRIES, TicketRow, collided, millis, select_tickets,
+};
 use crate::{
     Claim, FormMatch, Lease, Match, MatchOutcome, Matches, NewMatch, Search, StoreError,
     StoreOutcome, StoreResult, Ticket,
@@ -28,14 +30,28 @@ macro_rules! select_matches {
                        SELECT json_agg(json_build_object('slot', slot, 'player_id', player_id,
                            'username', username, 'team', team, 'placement', placement,
                            'result_team', result_team, 'score', score,
-                           'statistics', match_slots.statistics) ORDER BY slot)
+                           'statistics', match_slots.statistics, 'rating_before', rating_before,
+                           'uncertainty_before', uncertainty_before, 'rating_after', rating_after,
+                           'uncertainty_after', uncertainty_after) ORDER BY slot)
                        FROM match_slots JOIN players ON players.id = player_id
-                       WHERE match_id = matches.id) AS "slots!: Json<Vec<SlotRow>>"
+                       WHERE match_id = matches.id) AS "slots!: Json<Vec<SlotRow>>",
+                   CASE WHEN backfill THEN (
+                       SELECT json_agg(json_build_object('slot', slot, 'team', team,
+                           'player_id', player_id, 'username', username, 'ticket_id', ticket_id,
+                           'status', s.status) ORDER BY slot)
+                       FROM match_substitutes AS s JOIN players ON players.id = player_id
+                       WHERE match_id = matches.id AND s.status <> 'left')
+                   END AS "substitutes: Json<Vec<SubstituteRow>>",
+                   CASE WHEN backfill THEN (
+                       SELECT array_agg(slot ORDER BY slot) FROM match_open_slots
+                       WHERE match_id = matches.id)
+                   END AS open_slots
                FROM "# + $from,
             $($argument),*
         )
     };
 }
+pub(super) use select_matches;
 
 #[async_trait::async_trait]
 impl Matches for PostgresStore {
@@ -275,15 +291,18 @@ impl Matches for PostgresStore {
 
     async fn live_match_of(&self, player_id: Uuid) -> StoreResult<Option<Match>> {
         // By its index first, and not through the matches from the newest on.
-        let row = select_matches!(
+        let rows = select_matches!(
             "WITH live AS MATERIALIZED (
                  SELECT id FROM matches WHERE players @> ARRAY[$1::uuid]
-                 AND status IN ('open', 'running') AND ready_at IS NOT NULL) ",
-            "matches WHERE id = (SELECT id FROM live ORDER BY id DESC LIMIT 1)",
+                 AND status IN ('open', 'running')
+                 UNION SELECT match_id FROM match_substitutes
+                 WHERE player_id = $1 AND status IN ('placing', 'playing')) ",
+            "matches WHERE id IN (SELECT id FROM live) AND status IN ('open', 'running')
+             AND ready_at IS NOT NULL ORDER BY id DESC",
             player_id,
         );
-        let row = row.fetch_optional(&self.pool).await?;
-        row.map(Match::try_from).transpose()
+        let live = all(rows.fetch_all(&self.pool).await?)?;
+        Ok(live.into_iter().find(|m| m.plays(player_id).is_some()))
     }
 
     async fn matches_of(
@@ -294,9 +313,17 @@ impl Matches for PostgresStore {
     ) -> StoreResult<Vec<Match>> {
         let rows = select_matches!(
             "",
-            "(SELECT matches.* FROM match_slots JOIN matches ON matches.id = match_id
-                 WHERE player_id = $1 AND status = 'ended' AND ($2::uuid IS NULL OR match_id < $2)
-                 ORDER BY match_id DESC LIMIT $3) AS matches ORDER BY id DESC",
+            "matches WHERE id IN (
+                 (SELECT match_id FROM match_slots JOIN matches AS m ON m.id = match_id
+                     WHERE player_id = $1 AND m.status = 'ended'
+                     AND ($2::uuid IS NULL OR match_id < $2)
+                     ORDER BY match_id DESC LIMIT $3)
+                 UNION
+                 (SELECT match_id FROM match_substitutes JOIN matches AS m ON m.id = match_id
+                     WHERE player_id = $1 AND m.status = 'ended'
+                     AND ($2::uuid IS NULL OR match_id < $2)
+                     GROUP BY match_id ORDER BY match_id DESC LIMIT $3))
+             ORDER BY id DESC LIMIT $3",
             player_id,
             before,
             i64::from(limit),
@@ -327,18 +354,9 @@ impl PostgresStore {
         )
         .fetch_all(&mut *tx)
         .await?;
-        if let Some(epoch) = new.lead {
-            // Held until the end: whoever takes the lead waits for this match, or this match does
-            // not come about.
-            let leads = sqlx::query_scalar!(
-                "SELECT epoch FROM queue_leaders WHERE game_id = $1 AND epoch = $2 FOR SHARE",
-                new.game,
-                epoch as i64,
-            );
-            if leads.fetch_optional(&mut *tx).await?.is_none() {
-                tx.rollback().await?;
-                return Ok(FormMatch::NotLeading);
-            }
+        if !leads(&mut tx, &new.game, new.lead).await? {
+            tx.rollback().await?;
+            return Ok(FormMatch::NotLeading);
         }
         let (match_status, ticket_status) = match new.accept_until {
             Some(_) => ("accepting", "accepting"),
@@ -422,7 +440,24 @@ impl PostgresStore {
 /// As many as the engine's, whose slots fit six bits.
 const MAX_SLOTS: usize = 64;
 
-/// Gives the tickets of a match that are still being placed their last status; answers them.
+/// Whether a game's queue is led under this epoch; none: whoever leads. It is until the transaction
+/// ends: whoever takes the lead waits for that.
+pub(super) async fn leads(
+    tx: &mut Transaction<'_, Postgres>,
+    game: &str,
+    lead: Option<u64>,
+) -> StoreResult<bool> {
+    let Some(epoch) = lead else { return Ok(true) };
+    let leads = sqlx::query_scalar!(
+        "SELECT epoch FROM queue_leaders WHERE game_id = $1 AND epoch = $2 FOR SHARE",
+        game,
+        epoch as i64,
+    );
+    Ok(leads.fetch_optional(&mut **tx).await?.is_some())
+}
+
+/// Gives the tickets of a match that are still being placed their last status, but those of
+/// substitutes; answers them.
 async fn settle_tickets(
     tx: &mut Transaction<'_, Postgres>,
     match_id: Uuid,
@@ -433,6 +468,7 @@ async fn settle_tickets(
     let settled = select_tickets!(
         returning "UPDATE tickets SET status = $2, reason = $3, changed_at = $4
          WHERE id IN (SELECT id FROM tickets WHERE match_id = $1 AND status = 'placing'
+             AND id NOT IN (SELECT ticket_id FROM match_substitutes WHERE match_id = $1)
              ORDER BY id FOR UPDATE)",
         match_id,
         status,
@@ -450,6 +486,7 @@ fn lease(rows_affected: u64) -> Lease {
     }
 }
 
-fn all(rows: Vec<MatchRow>) -> StoreResult<Vec<Match>> {
+/// All of these rows as matches.
+pub(super) fn all(rows: Vec<MatchRow>) -> StoreResult<Vec<Match>> {
     rows.into_iter().map(Match::try_from).collect()
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::matches::capacity_of;
 use crate::{
     Ban, Match, MatchSlot, MatchStatus, Outcome, Player, PlayerStatistics, Search, SlotOutcome,
-    StoreError, StoreResult, Ticket, TicketStatus,
+    StoreError, StoreResult, Substitute, Ticket, TicketStatus,
 };
 
 /// A time as it is stored.
@@ -89,9 +89,14 @@ pub(super) struct StatisticsRow {
     pub(super) last_played_at: Option<DateTime<Utc>>,
 }
 
+/// A rating of its two columns.
+pub(super) fn rating(value: Option<f64>, uncertainty: Option<f64>) -> Option<Rating> {
+    let both = value.zip(uncertainty);
+    both.map(|(value, uncertainty)| Rating { value, uncertainty })
+}
+
 impl From<StatisticsRow> for PlayerStatistics {
     fn from(row: StatisticsRow) -> Self {
-        let rating = row.rating.zip(row.rating_uncertainty);
         Self {
             matches: row.matches.unsigned_abs(),
             wins: row.wins.unsigned_abs(),
@@ -100,10 +105,7 @@ impl From<StatisticsRow> for PlayerStatistics {
             best_score: row.best_score,
             total_score: row.total_score,
             statistics: row.statistics.0,
-            rating: rating.map_or_else(Rating::default, |(value, uncertainty)| Rating {
-                value,
-                uncertainty,
-            }),
+            rating: rating(row.rating, row.rating_uncertainty).unwrap_or_default(),
             last_played_at: row.last_played_at,
         }
     }
@@ -213,6 +215,8 @@ pub(super) struct MatchRow {
     pub(super) started_at: Option<DateTime<Utc>>,
     pub(super) ended_at: Option<DateTime<Utc>>,
     pub(super) slots: Json<Vec<SlotRow>>,
+    pub(super) substitutes: Option<Json<Vec<SubstituteRow>>>,
+    pub(super) open_slots: Option<Vec<i16>>,
 }
 
 /// A row of `match_slots` with the player's name, as [`MatchRow`] holds it.
@@ -226,6 +230,36 @@ pub(super) struct SlotRow {
     result_team: Option<u8>,
     score: Option<i32>,
     statistics: Option<Vec<(String, i32)>>,
+    rating_before: Option<f64>,
+    uncertainty_before: Option<f64>,
+    rating_after: Option<f64>,
+    uncertainty_after: Option<f64>,
+}
+
+/// A row of `match_substitutes` with the player's name.
+#[derive(Debug, Deserialize)]
+pub(super) struct SubstituteRow {
+    pub(super) slot: i16,
+    pub(super) team: Option<i16>,
+    pub(super) player_id: Uuid,
+    pub(super) username: String,
+    pub(super) ticket_id: Uuid,
+    pub(super) status: String,
+}
+
+impl TryFrom<SubstituteRow> for Substitute {
+    type Error = StoreError;
+
+    fn try_from(row: SubstituteRow) -> StoreResult<Self> {
+        Ok(Self {
+            slot: within("slot", row.slot)?,
+            team: row.team.map(|team| within("team", team)).transpose()?,
+            player_id: row.player_id,
+            username: row.username,
+            ticket_id: row.ticket_id,
+            confirmed: row.status != "placing",
+        })
+    }
 }
 
 impl TryFrom<MatchRow> for Match {
@@ -234,7 +268,11 @@ impl TryFrom<MatchRow> for Match {
     fn try_from(row: MatchRow) -> StoreResult<Self> {
         let slots: Vec<MatchSlot> = row.slots.0.into_iter().map(MatchSlot::from).collect();
         let capacity = within("number of slots", row.capacity)?;
-        Ok(Self {
+        let substitutes = row.substitutes.map_or_else(Vec::new, |rows| rows.0);
+        let substitutes = substitutes.into_iter().map(Substitute::try_from);
+        let open = row.open_slots.unwrap_or_default();
+        let open = open.into_iter().map(|slot| within("slot", slot));
+        let mut found = Self {
             id: row.id,
             game: row.game_id,
             mode: row.mode,
@@ -251,6 +289,8 @@ impl TryFrom<MatchRow> for Match {
             accept_until: row.accept_until,
             status: MatchStatus::parse(row.status)?,
             slots,
+            substitutes: Vec::new(),
+            open: open.collect::<StoreResult<_>>()?,
             epoch: row.lease_epoch.unsigned_abs(),
             outcome: row.outcome.map(Outcome::parse).transpose()?,
             reason: row.reason,
@@ -264,7 +304,9 @@ impl TryFrom<MatchRow> for Match {
             ready_at: row.ready_at,
             started_at: row.started_at,
             ended_at: row.ended_at,
-        })
+        };
+        found.set_substitutes(substitutes.collect::<StoreResult<_>>()?);
+        Ok(found)
     }
 }
 
@@ -277,18 +319,25 @@ impl From<SlotRow> for MatchSlot {
             score: row.score.unwrap_or_default(),
             statistics: row.statistics.unwrap_or_default(),
         });
+        let before = rating(row.rating_before, row.uncertainty_before);
+        let after = rating(row.rating_after, row.uncertainty_after);
         Self {
             slot: row.slot,
             player_id: row.player_id,
             username: row.username,
             team: row.team,
+            substitute: None,
             result,
+            rating: before.zip(after),
         }
     }
 }
 
 /// A number that a narrower type holds than the column's.
-fn within<T: TryFrom<N>, N: Copy + ToString>(what: &'static str, value: N) -> StoreResult<T> {
+pub(super) fn within<T: TryFrom<N>, N: Copy + ToString>(
+    what: &'static str,
+    value: N,
+) -> StoreResult<T> {
     T::try_from(value).map_err(|_| StoreError::Corrupt {
         what,
         value: value.to_string(),

@@ -1,12 +1,14 @@
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, Utc};
 use gs_matchmaker::Rating;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::StatisticsRow;
-use crate::{PlayerStatistics, Statistics, StoreResult};
+use super::rows::{self, StatisticsRow};
+use crate::tally;
+use crate::{PlayerSkill, PlayerStatistics, RatingChange, Statistics, StoreResult};
 
 #[async_trait::async_trait]
 impl Statistics for PostgresStore {
@@ -14,6 +16,7 @@ impl Statistics for PostgresStore {
         &self,
         game: &str,
         player_id: Uuid,
+        now: DateTime<Utc>,
     ) -> StoreResult<Vec<(String, PlayerStatistics)>> {
         let rows = sqlx::query_as!(
             StatisticsRow,
@@ -27,27 +30,94 @@ impl Statistics for PostgresStore {
         )
         .fetch_all(&self.pool)
         .await?;
-        let by_mode = rows.into_iter().map(|row| (row.mode.clone(), row.into()));
+        let by_mode = rows.into_iter().map(|row| {
+            let mode = row.mode.clone();
+            let mut sums: PlayerStatistics = row.into();
+            sums.rating = tally::rating_at(sums.rating, sums.last_played_at, now);
+            (mode, sums)
+        });
         Ok(by_mode.collect())
     }
 
-    async fn ratings(&self, game: &str, mode: &str, players: &[Uuid]) -> StoreResult<Vec<Rating>> {
+    async fn ratings(
+        &self,
+        game: &str,
+        mode: &str,
+        players: &[Uuid],
+        now: DateTime<Utc>,
+    ) -> StoreResult<Vec<Rating>> {
+        let skills = self.matchmaking_skills(game, mode, players, now).await?;
+        Ok(skills.into_iter().map(|skill| skill.rating).collect())
+    }
+
+    async fn matchmaking_skills(
+        &self,
+        game: &str,
+        mode: &str,
+        players: &[Uuid],
+        now: DateTime<Utc>,
+    ) -> StoreResult<Vec<PlayerSkill>> {
         let rows = sqlx::query!(
-            r#"SELECT player_id, rating AS "value!", rating_uncertainty AS "uncertainty!"
-               FROM player_statistics
-               WHERE player_id = ANY($1) AND game_id = $2 AND mode = $3 AND rating IS NOT NULL"#,
+            "SELECT player_id, rating, rating_uncertainty, last_played_at, best_score, matches
+             FROM player_statistics WHERE player_id = ANY($1) AND game_id = $2 AND mode = $3",
             players,
             game,
             mode,
         )
         .fetch_all(&self.pool)
         .await?;
-        let rating = |value, uncertainty| Rating { value, uncertainty };
-        let known: HashMap<Uuid, Rating> = rows
+        let known: HashMap<Uuid, PlayerSkill> = rows
             .into_iter()
-            .map(|row| (row.player_id, rating(row.value, row.uncertainty)))
+            .map(|row| {
+                let rating = rows::rating(row.rating, row.rating_uncertainty);
+                let skill = PlayerSkill {
+                    rating: tally::rating_at(rating.unwrap_or_default(), row.last_played_at, now),
+                    best_score: row.best_score,
+                    matches: row.matches.unsigned_abs(),
+                };
+                (row.player_id, skill)
+            })
             .collect();
         let of = |id: &Uuid| known.get(id).copied().unwrap_or_default();
         Ok(players.iter().map(of).collect())
+    }
+
+    async fn rating_history(
+        &self,
+        game: &str,
+        mode: &str,
+        player_id: Uuid,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> StoreResult<Vec<RatingChange>> {
+        let rows = sqlx::query!(
+            r#"SELECT match_id, ended_at AS "ended_at!", rating_before AS "rating_before!",
+                   uncertainty_before AS "uncertainty_before!", rating_after AS "rating_after!",
+                   uncertainty_after AS "uncertainty_after!"
+               FROM match_slots JOIN matches ON matches.id = match_id
+               WHERE player_id = $1 AND game_id = $2 AND mode = $3 AND rating_after IS NOT NULL
+               AND ($4::uuid IS NULL OR match_id < $4)
+               ORDER BY match_id DESC LIMIT $5"#,
+            player_id,
+            game,
+            mode,
+            before,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let changes = rows.into_iter().map(|row| RatingChange {
+            match_id: row.match_id,
+            at: row.ended_at,
+            before: Rating {
+                value: row.rating_before,
+                uncertainty: row.uncertainty_before,
+            },
+            after: Rating {
+                value: row.rating_after,
+                uncertainty: row.uncertainty_after,
+            },
+        });
+        Ok(changes.collect())
     }
 }

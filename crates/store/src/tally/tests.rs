@@ -44,6 +44,8 @@ fn played(rated: bool) -> Played<'static> {
         id: Uuid::nil(),
         rated,
         players: &PLAYERS,
+        capacity: 4,
+        filled: &[],
     }
 }
 
@@ -60,7 +62,7 @@ fn board(name: &str, rule: BoardRule, statistic: Option<&str>) -> CountsOn {
 fn standings(slots: &[(Option<u8>, u8, i32)]) -> Vec<(u64, u64, u64)> {
     let outcome = outcome(slots);
     let mut sums = HashMap::new();
-    count_statistics(&counted(&played(true), &outcome), at(0), &mut sums);
+    count_statistics(&counted(&played(true), &outcome), &outcome, &mut sums);
     (0..slots.len() as u8)
         .map(|n| &sums[&player(n)])
         .map(|s| (s.wins, s.draws, s.losses))
@@ -103,13 +105,14 @@ fn a_team_comes_where_the_best_of_it_did() {
 #[test]
 fn statistics_add_up_over_matches() {
     let mut sums = HashMap::new();
-    let first = outcome(&[(None, 1, -3), (None, 2, -5)]);
-    count_statistics(&counted(&played(true), &first), at(2000), &mut sums);
+    let mut first = outcome(&[(None, 1, -3), (None, 2, -5)]);
+    first.ended_at = at(2000);
+    count_statistics(&counted(&played(true), &first), &first, &mut sums);
     let rated_once = sums[&player(0)].rating;
     assert!(rated_once.value > Rating::default().value);
     let mut second = outcome(&[(None, 2, -4), (None, 1, 7)]);
     second.slots[0].statistics = vec![("hits".to_owned(), 10), ("falls".to_owned(), -1)];
-    count_statistics(&counted(&played(true), &second), at(1000), &mut sums);
+    count_statistics(&counted(&played(true), &second), &second, &mut sums);
 
     let ada = &sums[&player(0)];
     assert_eq!((ada.matches, ada.wins, ada.draws, ada.losses), (2, 1, 0, 1));
@@ -123,12 +126,82 @@ fn statistics_add_up_over_matches() {
 }
 
 #[test]
+fn what_a_match_changes_of_ratings_begins_where_idle_time_took_them() {
+    let mut sums = HashMap::new();
+    let mut first = outcome(&[(None, 1, 3), (None, 2, 1)]);
+    first.ended_at = at(0);
+    let steps = count_statistics(&counted(&played(true), &first), &first, &mut sums);
+    assert_eq!(steps[0].before, Rating::default());
+    assert_eq!(steps[1].after, sums[&player(1)].rating);
+    let days = 40;
+    let mut second = outcome(&[(None, 1, 3), (None, 2, 1)]);
+    second.ended_at = DateTime::UNIX_EPOCH + TimeDelta::days(days);
+    let idle = steps[0].after.idle(days as f64);
+    assert!(idle.uncertainty > steps[0].after.uncertainty);
+    let later = count_statistics(&counted(&played(true), &second), &second, &mut sums);
+    assert_eq!(later[0].before, idle);
+    assert!(later[0].after.uncertainty < idle.uncertainty);
+    // One that ended before it and comes late finds no time between them, and moves none back.
+    let late = count_statistics(&counted(&played(true), &first), &first, &mut sums);
+    assert_eq!(late[0].before, later[0].after);
+    assert_eq!(sums[&player(0)].last_played_at, Some(second.ended_at));
+}
+
+#[test]
+fn the_score_of_a_slot_that_a_substitute_was_in_is_nobodys() {
+    let mut result = outcome(&[(None, 1, 9), (None, 2, 5)]);
+    result.boards = vec![board("default", BoardRule::Best, None)];
+    let filled = Played {
+        filled: &[0],
+        ..played(true)
+    };
+    let slots = counted(&filled, &result);
+    let mut sums = HashMap::new();
+    let steps = count_statistics(&slots, &result, &mut sums);
+    let ada = &sums[&player(0)];
+    assert_eq!((ada.matches, ada.wins), (1, 1));
+    assert_eq!((ada.best_score, ada.total_score), (None, 0));
+    assert!(ada.statistics.is_empty());
+    assert_eq!(ada.last_played_at, Some(at(1000)));
+    assert!(steps[0].after.value > steps[0].before.value);
+    assert_eq!(sums[&player(1)].best_score, Some(5));
+    let scores = board_scores("arena", &slots, &result);
+    assert_eq!(scores.len(), 1);
+    assert_eq!(scores[0].player_id, player(1));
+    assert_eq!(winner(&filled, &result), Some(player(0)));
+}
+
+#[test]
+fn whoever_takes_a_slot_that_was_free_counts_among_the_others_only() {
+    let (red, blue) = (Some(0), Some(1));
+    let at_first = Played {
+        players: &PLAYERS[..3],
+        filled: &[3],
+        ..played(true)
+    };
+    // Blue's first place is the newcomer's.
+    let result = outcome(&[(red, 2, 9), (blue, 3, 5), (red, 4, 2), (blue, 1, 9)]);
+    assert!(check(&at_first, &result).is_ok());
+    let mut sums = HashMap::new();
+    count_statistics(&counted(&at_first, &result), &result, &mut sums);
+    assert_eq!(sums.len(), 3);
+    assert_eq!((sums[&player(0)].losses, sums[&player(2)].losses), (1, 1));
+    assert_eq!(sums[&player(1)].wins, 1);
+    assert!(sums[&player(1)].rating.value > sums[&player(0)].rating.value);
+    assert_eq!(winner(&at_first, &result), None);
+    let solo = outcome(&[(None, 2, 9), (None, 3, 5), (None, 4, 2), (None, 1, 9)]);
+    let mut sums = HashMap::new();
+    count_statistics(&counted(&at_first, &solo), &solo, &mut sums);
+    assert!(sums.values().all(|s| s.losses == 1));
+}
+
+#[test]
 fn names_of_statistics_are_bounded_and_sums_do_not_overflow() {
     let mut sums = HashMap::new();
     for n in 0..MAX_STATISTICS + 8 {
         let mut result = outcome(&[(None, 1, i32::MAX)]);
         result.slots[0].statistics = vec![(format!("s{n}"), 1), ("s0".to_owned(), 1)];
-        count_statistics(&counted(&played(true), &result), at(0), &mut sums);
+        count_statistics(&counted(&played(true), &result), &result, &mut sums);
     }
     let sums = &sums[&player(0)];
     assert_eq!(sums.statistics.len(), MAX_STATISTICS);

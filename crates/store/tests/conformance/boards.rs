@@ -335,7 +335,7 @@ pub(crate) async fn a_repeated_result_counts_once(store: SharedStore) {
     let score = ended.slots[0].result.as_ref().unwrap().score.into();
     let entries = [(ids[0], score, 8), (ids[1], 5, 8)];
     board_becomes(&*store, &default_board(), &entries).await;
-    let modes = store.statistics("arena", ids[0]).await.unwrap();
+    let modes = store.statistics("arena", ids[0], at(0)).await.unwrap();
     assert_eq!((modes[0].1.matches, modes[0].1.total_score), (1, score));
 }
 
@@ -391,7 +391,7 @@ pub(crate) async fn results_that_end_at_once_all_count(store: SharedStore) {
     let bests = [(ids[2], 3, 8), (ids[1], 2, 8), (ids[0], 1, 8)];
     board_becomes(&*store, &key, &bests).await;
     for (n, &id) in ids.iter().enumerate() {
-        let modes = store.statistics("arena", id).await.unwrap();
+        let modes = store.statistics("arena", id, at(0)).await.unwrap();
         let sums = &modes[0].1;
         assert_eq!((sums.matches, sums.wins + sums.losses), (12, 12));
         assert_eq!(sums.wins, if n == 2 { 12 } else { 0 });

@@ -36,7 +36,7 @@ pub(crate) async fn everything_held_of_a_player_is_told(store: SharedStore) {
         (queued, TicketStatus::Queued)
     );
     assert_eq!(data.tickets[1].status, TicketStatus::Matched);
-    let statistics = store.statistics("arena", ids[0]).await.unwrap();
+    let statistics = store.statistics("arena", ids[0], at(0)).await.unwrap();
     let (mode, sums) = statistics[0].clone();
     assert_eq!(sums.matches, 1);
     assert_eq!(data.statistics, [("arena".to_owned(), mode, sums)]);
@@ -59,7 +59,7 @@ pub(crate) async fn an_erased_player_leaves_results_without_a_name(store: Shared
         banned_at: at(21),
         until: None,
     };
-    let before = store.statistics("arena", ids[0]).await.unwrap();
+    let before = store.statistics("arena", ids[0], at(0)).await.unwrap();
     let match_before = store.match_by_id(played).await.unwrap().unwrap();
     assert!(store.erase_player(ids[0], at(30)).await.unwrap());
     assert!(!store.erase_player(ids[0], at(31)).await.unwrap());
@@ -75,8 +75,17 @@ pub(crate) async fn an_erased_player_leaves_results_without_a_name(store: Shared
     assert_eq!(page.entries[1].username, "player-1");
     let mut expected = match_before;
     expected.slots[0].username.clone_from(&name);
+    assert!(expected.slots[0].rating.take().is_some());
     assert_eq!(store.match_by_id(played).await.unwrap(), Some(expected));
-    assert_eq!(store.statistics("arena", ids[0]).await.unwrap(), before);
+    assert_eq!(
+        store.statistics("arena", ids[0], at(0)).await.unwrap(),
+        before
+    );
+
+    for (id, kept) in [(ids[0], 0), (ids[1], 1)] {
+        let history = store.rating_history("arena", "default", id, None, 9).await;
+        assert_eq!(history.unwrap().len(), kept);
+    }
 
     assert_eq!(store.session(family, at(30)).await.unwrap(), None);
     assert_eq!(store.ticket(queued).await.unwrap(), None);

@@ -463,7 +463,13 @@ pub(crate) async fn a_malformed_result_changes_nothing(store: SharedStore) {
         );
     }
     assert_eq!(store.match_by_id(id).await.unwrap(), before);
-    assert!(store.statistics("arena", ids[0]).await.unwrap().is_empty());
+    assert!(
+        store
+            .statistics("arena", ids[0], at(0))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(
         store
             .seasons("arena", "board-0", 9)

@@ -24,9 +24,12 @@ pub(crate) async fn wins_losses_and_draws_add_up(store: SharedStore) {
     let eve = sums(&*store, ids[2]).await;
     assert_eq!((eve.matches, eve.losses), (1, 1));
     assert_eq!(eve.last_played_at, Some(at(15)));
-    let elsewhere = store.statistics("zen", ids[0]).await.unwrap();
+    let elsewhere = store.statistics("zen", ids[0], at(0)).await.unwrap();
     assert!(elsewhere.is_empty());
-    let nobody = store.statistics("arena", Uuid::now_v7()).await.unwrap();
+    let nobody = store
+        .statistics("arena", Uuid::now_v7(), at(0))
+        .await
+        .unwrap();
     assert!(nobody.is_empty());
 }
 
@@ -49,7 +52,7 @@ pub(crate) async fn an_abandoned_match_counts_for_those_who_stayed(store: Shared
     abandoned.outcome = Outcome::Abandoned;
     abandoned.slots.remove(0);
     let id = play(&*store, &ids, 1, abandoned).await;
-    let left = store.statistics("arena", ids[0]).await.unwrap();
+    let left = store.statistics("arena", ids[0], at(0)).await.unwrap();
     assert!(left.is_empty());
     assert_eq!(sums(&*store, ids[1]).await.wins, 1);
     assert_eq!(sums(&*store, ids[2]).await.losses, 1);
@@ -64,14 +67,14 @@ pub(crate) async fn modes_are_kept_apart_and_in_order(store: SharedStore) {
         let id = running_match_with(&*store, &ids, number, change).await;
         end(&*store, id, solo(&[number as i32, 0], 8, &[])).await;
     }
-    let modes = store.statistics("arena", ids[0]).await.unwrap();
+    let modes = store.statistics("arena", ids[0], at(0)).await.unwrap();
     let totals: Vec<_> = modes
         .iter()
         .map(|(mode, sums)| (mode.as_str(), sums.matches, sums.total_score))
         .collect();
     assert_eq!(totals, [("Zen", 1, 3), ("brawl", 1, 2), ("duel", 2, 5)]);
-    let ratings = store.ratings("arena", "duel", &ids).await.unwrap();
-    let once = store.ratings("arena", "brawl", &ids).await.unwrap();
+    let ratings = store.ratings("arena", "duel", &ids, at(0)).await.unwrap();
+    let once = store.ratings("arena", "brawl", &ids, at(0)).await.unwrap();
     assert!(ratings[0].value > once[0].value && once[0].value > Rating::default().value);
 }
 
@@ -82,8 +85,17 @@ pub(crate) async fn what_does_not_count_changes_no_statistics(store: SharedStore
     play(&*store, &ids, 1, void).await;
     let unrated = running_match_with(&*store, &ids, 2, |new| new.rated = false).await;
     end(&*store, unrated, solo(&[10, 5], 8, &[])).await;
-    assert!(store.statistics("arena", ids[0]).await.unwrap().is_empty());
-    let ratings = store.ratings("arena", "default", &ids).await.unwrap();
+    assert!(
+        store
+            .statistics("arena", ids[0], at(0))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let ratings = store
+        .ratings("arena", "default", &ids, at(0))
+        .await
+        .unwrap();
     assert_eq!(ratings, [Rating::default(); 2]);
 }
 
@@ -108,7 +120,10 @@ pub(crate) async fn ratings_follow_results_in_the_order_they_are_stored(store: S
     }
     let stranger = Uuid::now_v7();
     let asked = [ids[2], stranger, ids[0], ids[2], ids[1]];
-    let ratings = store.ratings("arena", "default", &asked).await.unwrap();
+    let ratings = store
+        .ratings("arena", "default", &asked, at(0))
+        .await
+        .unwrap();
     let wanted = [
         expected[2],
         Rating::default(),
@@ -125,13 +140,13 @@ pub(crate) async fn ratings_follow_results_in_the_order_they_are_stored(store: S
     }
     assert_eq!(ratings.len(), 5);
     assert_eq!(sums(&*store, ids[0]).await.rating, ratings[2]);
-    let none = store.ratings("arena", "default", &[]).await.unwrap();
+    let none = store.ratings("arena", "default", &[], at(0)).await.unwrap();
     assert!(none.is_empty());
 }
 
 /// A player's sums in the mode `default`, the only one with results.
 async fn sums(store: &dyn Store, player: Uuid) -> PlayerStatistics {
-    let mut modes = store.statistics("arena", player).await.unwrap();
+    let mut modes = store.statistics("arena", player, at(0)).await.unwrap();
     assert_eq!(modes.len(), 1);
     let (mode, sums) = modes.remove(0);
     assert_eq!(mode, "default");

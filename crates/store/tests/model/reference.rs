@@ -1,14 +1,17 @@
 //! What a store should answer, by the plainest code that says so.
 
 mod accounts;
+mod backfill;
 mod matches;
 mod results;
 mod tickets;
 
+pub(crate) use self::results::{Scores, rating_at};
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use gs_store::{Ban, Match, MatchOutcome, Player, SecretHash, Ticket};
+use gs_store::{Ban, Match, MatchOutcome, Player, SecretHash, Substitute, Ticket};
 use uuid::Uuid;
 
 #[derive(Default)]
@@ -44,13 +47,29 @@ pub(crate) struct Lived {
     pub(crate) details: Match,
     pub(crate) holder: Option<String>,
     pub(crate) held_until: Option<DateTime<Utc>>,
+    /// The slots that are open: slot, team, since when.
+    pub(crate) open: Vec<(u8, Option<u8>, DateTime<Utc>)>,
+    /// Those who came, in this order, without names.
+    pub(crate) came: Vec<Came>,
+}
+
+/// A substitute.
+pub(crate) struct Came {
+    pub(crate) substitute: Substitute,
+    /// Whether the substitute gave the slot up again.
+    pub(crate) left: bool,
 }
 
 pub(crate) struct Counted {
+    pub(crate) match_id: Uuid,
     pub(crate) game: String,
     pub(crate) mode: String,
     /// In the order of slots.
     pub(crate) players: Vec<Uuid>,
+    /// Slots that substitutes were in.
+    pub(crate) filled: Vec<u8>,
+    /// Players who were erased since.
+    pub(crate) forgotten: Vec<Uuid>,
     pub(crate) outcome: MatchOutcome,
 }
 

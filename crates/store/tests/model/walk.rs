@@ -1,6 +1,7 @@
 //! Random calls, made to a store and to the reference.
 
 mod accounts;
+mod backfill;
 mod boards;
 mod matches;
 mod tickets;
@@ -82,6 +83,8 @@ impl Walk {
             ("result", 20),
             ("stale", 1),
             ("repeat", 1),
+            ("fill", 5),
+            ("confirm", 3),
         ] {
             let count = self.happened.get(what).copied().unwrap_or(0);
             assert!(
@@ -148,8 +151,12 @@ impl Walk {
     }
 }
 
-/// A match as it compares: details as the JSON that they are.
+/// A match as it compares: details as the JSON that they are, and without ratings, which are
+/// compared as the history that they are.
 fn comparable(mut found: Match) -> Match {
+    for slot in &mut found.slots {
+        slot.rating = None;
+    }
     let details = found.details.take();
     found.details = details.map(|text| {
         let json: Value = serde_json::from_str(&text).unwrap();

@@ -6,9 +6,10 @@ use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{NewResult, boards, statistics};
+use crate::postgres::backfill;
 use crate::postgres::rows::{self, TicketRow, millis, select_tickets};
-use crate::tally::{self, CountedSlot, Played};
-use crate::{MatchOutcome, Search, StoreError, StoreOutcome, StoreResult, Ticket};
+use crate::tally::{self, CountedSlot, Played, RatingStep};
+use crate::{MatchOutcome, Search, SlotOutcome, StoreError, StoreOutcome, StoreResult, Ticket};
 
 /// What became of a batch.
 pub(super) struct Written {
@@ -37,10 +38,15 @@ pub(super) struct StoredMatch {
     pub(super) mode: String,
     rated: bool,
     players: Vec<Uuid>,
+    capacity: i16,
+    backfill: bool,
     lease_epoch: i64,
     ready_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
 }
+
+/// The slots that substitutes were in, by match.
+type Filled = HashMap<Uuid, Vec<u8>>;
 
 /// Writes results in one transaction: those that can be stored, all or none.
 pub(super) async fn write(
@@ -50,6 +56,7 @@ pub(super) async fn write(
 ) -> StoreResult<Written> {
     let mut tx = connection.begin().await?;
     let matches = lock_matches(&mut tx, results).await?;
+    let filled = filled_slots(&mut tx, &matches).await?;
     let mut accepted: Vec<Accepted<'_>> = Vec::new();
     let mut ending = HashSet::new();
     let answers = results.iter().map(|result| {
@@ -64,7 +71,7 @@ pub(super) async fn write(
         if stored.ended_at.is_some() || ending.contains(&stored.id) {
             return Ok(StoreOutcome::AlreadyStored);
         }
-        accepted.push(accept(stored, result)?);
+        accepted.push(accept(stored, &filled, result)?);
         ending.insert(stored.id);
         Ok(StoreOutcome::Stored)
     });
@@ -77,13 +84,16 @@ pub(super) async fn write(
             tickets: Vec::new(),
         });
     }
-    let tickets = settle_tickets(&mut tx, &accepted).await?;
+    let mut tickets = settle_tickets(&mut tx, &accepted).await?;
+    tickets.extend(end_backfill(&mut tx, &accepted).await?);
     end_matches(&mut tx, &accepted).await?;
-    store_slots(&mut tx, &accepted).await?;
     if accepted.iter().any(|result| !result.counted.is_empty()) {
-        statistics::count(&mut tx, &accepted).await?;
+        let ratings = statistics::count(&mut tx, &accepted).await?;
+        store_slots(&mut tx, &accepted, &ratings).await?;
         store_scores(&mut tx, &accepted).await?;
         boards::count(&mut tx, board_ids, &accepted).await?;
+    } else {
+        store_slots(&mut tx, &accepted, &[]).await?;
     }
     tx.commit().await?;
     Ok(Written {
@@ -93,12 +103,18 @@ pub(super) async fn write(
     })
 }
 
-fn accept<'a>(stored: &'a StoredMatch, result: &'a NewResult) -> StoreResult<Accepted<'a>> {
+fn accept<'a>(
+    stored: &'a StoredMatch,
+    filled: &Filled,
+    result: &'a NewResult,
+) -> StoreResult<Accepted<'a>> {
     let outcome = &result.outcome;
     let played = Played {
         id: stored.id,
         rated: stored.rated,
         players: &stored.players,
+        capacity: rows::within("number of slots", stored.capacity)?,
+        filled: filled.get(&stored.id).map_or(&[], Vec::as_slice),
     };
     tally::check(&played, outcome)?;
     if let Some(details) = &outcome.details {
@@ -125,12 +141,51 @@ async fn lock_matches(
     let ids: Vec<Uuid> = results.iter().map(|result| result.match_id).collect();
     let rows = sqlx::query_as!(
         StoredMatch,
-        "SELECT id, game_id, mode, rated, players, lease_epoch, ready_at, ended_at FROM matches
-         WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
+        "SELECT id, game_id, mode, rated, players, capacity, backfill, lease_epoch, ready_at, ended_at
+         FROM matches WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
         &ids,
     );
     let rows = rows.fetch_all(&mut **tx).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The slots of locked matches that substitutes were in. A statement of its own: one that waited for
+/// a match would not see who came to it meanwhile.
+async fn filled_slots(
+    tx: &mut Transaction<'_, Postgres>,
+    matches: &HashMap<Uuid, StoredMatch>,
+) -> StoreResult<Filled> {
+    let open = matches
+        .values()
+        .filter(|m| m.backfill && m.ended_at.is_none());
+    let open: Vec<Uuid> = open.map(|m| m.id).collect();
+    let mut filled = Filled::new();
+    if open.is_empty() {
+        return Ok(filled);
+    }
+    let rows = sqlx::query!(
+        "SELECT DISTINCT match_id, slot FROM match_substitutes
+         WHERE match_id = ANY($1) AND status <> 'placing'",
+        &open,
+    );
+    for row in rows.fetch_all(&mut **tx).await? {
+        let slots = filled.entry(row.match_id).or_default();
+        slots.push(rows::within("slot", row.slot)?);
+    }
+    Ok(filled)
+}
+
+/// Ends what matches have to do with substitutes; answers the tickets that go back to the queue.
+async fn end_backfill(
+    tx: &mut Transaction<'_, Postgres>,
+    accepted: &[Accepted<'_>],
+) -> StoreResult<Vec<Ticket>> {
+    let with = || accepted.iter().filter(|a| a.stored.backfill);
+    let matches: Vec<Uuid> = with().map(|a| a.stored.id).collect();
+    match with().map(|a| a.now).max() {
+        Some(now) => backfill::end(tx, &matches, now).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// A match that ends before it was ready leaves tickets behind that wait for it.
@@ -204,10 +259,21 @@ async fn end_matches(
     Ok(())
 }
 
+/// Stores how it ended for each slot, with what each of these results changed of ratings.
 async fn store_slots(
     tx: &mut Transaction<'_, Postgres>,
     accepted: &[Accepted<'_>],
+    ratings: &[Vec<RatingStep>],
 ) -> StoreResult<()> {
+    let steps: HashMap<(Uuid, u8), &RatingStep> = accepted
+        .iter()
+        .zip(ratings)
+        .flat_map(|(a, steps)| {
+            steps
+                .iter()
+                .map(move |step| ((a.stored.id, step.slot), step))
+        })
+        .collect();
     let slots = || {
         let of = |a: &'_ Accepted<'_>| a.stored.id;
         accepted
@@ -223,11 +289,20 @@ async fn store_slots(
         .map(|(_, slot)| serde_json::to_string(&slot.statistics))
         .collect();
     let statistics = statistics.map_err(|error| StoreError::Invalid(error.to_string()))?;
+    let rating = |of: fn(&RatingStep) -> f64| -> Vec<Option<f64>> {
+        let step = |(id, slot): (Uuid, &SlotOutcome)| steps.get(&(id, slot.slot)).copied();
+        slots().map(|slot| step(slot).map(of)).collect()
+    };
     sqlx::query!(
         "UPDATE match_slots SET placement = r.placement, result_team = r.team, score = r.score,
-             statistics = r.statistics::jsonb
+             statistics = r.statistics::jsonb, rating_before = r.rating_before,
+             uncertainty_before = r.uncertainty_before, rating_after = r.rating_after,
+             uncertainty_after = r.uncertainty_after
          FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::smallint[], $5::integer[],
-             $6::text[]) AS r (match_id, slot, placement, team, score, statistics)
+             $6::text[], $7::double precision[], $8::double precision[], $9::double precision[],
+             $10::double precision[])
+             AS r (match_id, slot, placement, team, score, statistics, rating_before,
+                 uncertainty_before, rating_after, uncertainty_after)
          WHERE match_slots.match_id = r.match_id AND match_slots.slot = r.slot",
         &matches,
         &numbers,
@@ -235,6 +310,10 @@ async fn store_slots(
         teams as _,
         &scores,
         &statistics,
+        rating(|step| step.before.value) as _,
+        rating(|step| step.before.uncertainty) as _,
+        rating(|step| step.after.value) as _,
+        rating(|step| step.after.uncertainty) as _,
     )
     .execute(&mut **tx)
     .await?;
@@ -249,6 +328,7 @@ async fn store_scores(
         accepted
             .iter()
             .flat_map(|a| a.counted.iter().map(move |slot| (a, slot)))
+            .filter(|(_, slot)| !slot.filled)
     };
     let ids: Vec<Uuid> = slots().map(|_| Uuid::now_v7()).collect();
     let matches: Vec<Uuid> = slots().map(|(a, _)| a.stored.id).collect();

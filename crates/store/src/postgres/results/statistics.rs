@@ -6,20 +6,28 @@ use uuid::Uuid;
 
 use super::batch::Accepted;
 use crate::postgres::rows::StatisticsRow;
-use crate::{PlayerStatistics, StoreError, StoreResult, tally};
+use crate::tally::{self, RatingStep};
+use crate::{PlayerStatistics, StoreError, StoreResult};
 
-/// Adds results to their players' statistics, one after the other.
+/// Adds results to their players' statistics, one after the other; answers what each changed of
+/// ratings.
 pub(super) async fn count(
     tx: &mut Transaction<'_, Postgres>,
     accepted: &[Accepted<'_>],
-) -> StoreResult<()> {
+) -> StoreResult<Vec<Vec<RatingStep>>> {
     let mut modes = lock(tx, accepted).await?;
+    let mut steps = Vec::with_capacity(accepted.len());
     for result in accepted {
         let key = (result.stored.game_id.clone(), result.stored.mode.clone());
         let players = modes.entry(key).or_default();
-        tally::count_statistics(&result.counted, result.outcome.ended_at, players);
+        steps.push(tally::count_statistics(
+            &result.counted,
+            result.outcome,
+            players,
+        ));
     }
-    store(tx, &modes).await
+    store(tx, &modes).await?;
+    Ok(steps)
 }
 
 /// Players' statistics by game and mode.

@@ -196,6 +196,9 @@ impl Reference {
         account.player.guest = false;
         self.end_sessions(id);
         self.tickets.retain(|_, ticket| ticket.player_id != id);
+        for result in &mut self.results {
+            result.forgotten.push(id);
+        }
         true
     }
 

@@ -38,11 +38,13 @@ impl Reference {
             player_id: slot.player_id,
             username: String::new(),
             team: slot.team,
+            substitute: None,
             result: None,
+            rating: None,
         };
         let details = Match {
             region: new.region.clone(),
-            capacity: new.slots.len() as u8,
+            capacity: new.capacity.max(new.slots.len() as u8),
             backfill: new.backfill,
             accept_until: new.accept_until,
             id: new.id,
@@ -57,6 +59,8 @@ impl Reference {
             rated: new.rated,
             status: MatchStatus::Forming,
             slots: new.slots.iter().enumerate().map(slot).collect(),
+            substitutes: Vec::new(),
+            open: Vec::new(),
             epoch: 0,
             outcome: None,
             reason: None,
@@ -72,6 +76,8 @@ impl Reference {
             details,
             holder: None,
             held_until: None,
+            open: Vec::new(),
+            came: Vec::new(),
         };
         self.matches.insert(new.id, lived);
         FormMatch::Formed
@@ -159,7 +165,12 @@ impl Reference {
         ready.then_some(lease)
     }
 
-    fn with_lease(&mut self, id: Uuid, epoch: u64, change: impl FnOnce(&mut Lived)) -> Lease {
+    pub(super) fn with_lease(
+        &mut self,
+        id: Uuid,
+        epoch: u64,
+        change: impl FnOnce(&mut Lived),
+    ) -> Lease {
         let found = self.matches.get_mut(&id);
         match found.filter(|m| is_live(&m.details) && m.details.epoch == epoch) {
             Some(held) => {
@@ -203,13 +214,15 @@ impl Reference {
         outcome: &MatchOutcome,
         now: DateTime<Utc>,
     ) -> StoreOutcome {
-        let ended = self.matches.get_mut(&id).unwrap();
+        let ended = &self.matches[&id];
         if ended.details.epoch != epoch {
             return StoreOutcome::StaleEpoch;
         }
         if ended.details.ended_at.is_some() {
             return StoreOutcome::AlreadyStored;
         }
+        let filled = self.end_backfill(id, now);
+        let ended = self.matches.get_mut(&id).unwrap();
         ended.holder = None;
         ended.held_until = None;
         let details = &mut ended.details;
@@ -221,20 +234,26 @@ impl Reference {
         details.started_at = details.started_at.or(outcome.started_at);
         details.ended_at = Some(outcome.ended_at);
         for result in &outcome.slots {
-            details.slots[usize::from(result.slot)].result = Some(result.clone());
+            if let Some(slot) = details.slots.get_mut(usize::from(result.slot)) {
+                slot.result = Some(result.clone());
+            }
         }
         let counts = outcome.outcome != Outcome::Void;
-        let first: Vec<&MatchSlot> = details
+        let first: Vec<u8> = outcome
             .slots
             .iter()
-            .filter(|s| s.result.as_ref().is_some_and(|r| r.placement == 1))
+            .filter(|result| result.placement == 1)
+            .map(|result| result.slot)
             .collect();
         details.winner = match first[..] {
-            [only] if counts => Some(only.player_id),
+            [only] if counts => details.slots.get(usize::from(only)).map(|s| s.player_id),
             _ => None,
         };
         if counts && details.rated {
             self.results.push(Counted {
+                match_id: id,
+                filled,
+                forgotten: Vec::new(),
                 game: details.game.clone(),
                 mode: details.mode.clone(),
                 players: details.slots.iter().map(|s| s.player_id).collect(),
@@ -254,7 +273,12 @@ impl Reference {
         now: DateTime<Utc>,
     ) {
         for ticket in self.tickets.values_mut() {
-            if ticket.match_id == Some(id) && ticket.status == TicketStatus::Placing {
+            let came = &self.matches[&id].came;
+            let is_substitute = came.iter().any(|c| c.substitute.ticket_id == ticket.id);
+            if ticket.match_id == Some(id)
+                && ticket.status == TicketStatus::Placing
+                && !is_substitute
+            {
                 ticket.status = status;
                 ticket.reason = reason.map(str::to_owned);
                 ticket.changed_at = now;
@@ -263,19 +287,30 @@ impl Reference {
     }
 
     pub(crate) fn match_by_id(&self, id: Uuid) -> Option<Match> {
-        let mut found = self.matches.get(&id)?.details.clone();
+        let lived = self.matches.get(&id)?;
+        let mut found = lived.details.clone();
+        found.open = lived.open.iter().map(|(slot, _, _)| *slot).collect();
+        found.substitutes = self.substitutes(id);
         for slot in &mut found.slots {
             let account = &self.accounts[&slot.player_id];
             slot.username.clone_from(&account.player.username);
+            let substitute = found.substitutes.iter().find(|s| s.slot == slot.slot);
+            slot.substitute = substitute.map(|s| (s.player_id, s.username.clone()));
         }
         Some(found)
     }
 
     pub(crate) fn live_match_of(&self, player_id: Uuid) -> Option<Match> {
-        let newest = self
-            .matches_with(player_id)
-            .find(|m| is_live(m) && m.ready_at.is_some())?;
-        self.match_by_id(newest.id)
+        self.matches_with(player_id)
+            .filter(|m| is_live(m) && m.ready_at.is_some())
+            .filter_map(|m| self.match_by_id(m.id))
+            .find(|m| {
+                let came = m.substitutes.iter().any(|s| s.player_id == player_id);
+                let stayed = m.slots.iter().any(|s| {
+                    s.player_id == player_id && s.substitute.is_none() && !m.open.contains(&s.slot)
+                });
+                came || stayed
+            })
     }
 
     /// A player's ended matches, newest first.
@@ -287,9 +322,13 @@ impl Reference {
     }
 
     fn matches_with(&self, player_id: Uuid) -> impl Iterator<Item = &Match> {
-        let plays = move |m: &&Match| m.slots.iter().any(|s| s.player_id == player_id);
+        let plays = move |m: &&Lived| {
+            let mut came = m.came.iter().map(|came| came.substitute.player_id);
+            m.details.slots.iter().any(|s| s.player_id == player_id)
+                || came.any(|id| id == player_id)
+        };
         let newest_first = self.matches.values().rev();
-        newest_first.map(|m| &m.details).filter(plays)
+        newest_first.filter(plays).map(|m| &m.details)
     }
 
     pub(crate) fn overdue_matches(&self, formed_before: DateTime<Utc>) -> Vec<Match> {

@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use gs_matchmaker::{RatedPlayer, Rating, rate};
-use gs_store::{BoardKey, BoardRule, CountsOn, PlayerStatistics, SlotOutcome};
+use gs_store::{
+    BoardKey, BoardRule, CountsOn, PlayerSkill, PlayerStatistics, RatingChange, SlotOutcome,
+};
 use uuid::Uuid;
 
 use super::{Counted, Reference};
@@ -12,6 +14,8 @@ use super::{Counted, Reference};
 pub(crate) struct Scores {
     /// By game, mode and player.
     statistics: BTreeMap<(String, String, Uuid), PlayerStatistics>,
+    /// In the order in which results were stored.
+    ratings: BTreeMap<(String, String, Uuid), Vec<RatingChange>>,
     /// Every score on a board, by board and player.
     boards: BTreeMap<BoardKey, BTreeMap<Uuid, Reached>>,
     rules: BTreeMap<BoardKey, BoardRule>,
@@ -32,6 +36,7 @@ impl Reference {
 }
 
 impl Scores {
+    /// With ratings as of the last match.
     pub(crate) fn statistics_of(&self, player: Uuid) -> Vec<(String, String, PlayerStatistics)> {
         let own = self
             .statistics
@@ -41,11 +46,28 @@ impl Scores {
             .collect()
     }
 
-    pub(crate) fn rating(&self, game: &str, mode: &str, player: Uuid) -> Rating {
+    pub(crate) fn skill(
+        &self,
+        game: &str,
+        mode: &str,
+        player: Uuid,
+        now: DateTime<Utc>,
+    ) -> PlayerSkill {
         let key = (game.to_owned(), mode.to_owned(), player);
-        self.statistics
-            .get(&key)
-            .map_or_else(Rating::default, |s| s.rating)
+        let sums = self.statistics.get(&key);
+        sums.map_or_else(PlayerSkill::default, |sums| PlayerSkill {
+            rating: rating_at(sums, now),
+            best_score: sums.best_score,
+            matches: sums.matches,
+        })
+    }
+
+    /// What matches changed of a rating, those formed last first.
+    pub(crate) fn rating_history(&self, game: &str, mode: &str, player: Uuid) -> Vec<RatingChange> {
+        let key = (game.to_owned(), mode.to_owned(), player);
+        let mut changes = self.ratings.get(&key).cloned().unwrap_or_default();
+        changes.sort_by_key(|change| std::cmp::Reverse(change.match_id));
+        changes
     }
 
     pub(crate) fn entries_of(&self, player: Uuid) -> Vec<(BoardKey, i64, DateTime<Utc>)> {
@@ -102,24 +124,48 @@ impl Scores {
 
     fn count(&mut self, result: &Counted) {
         let Counted {
+            match_id,
             game,
             mode,
             players,
+            filled,
+            forgotten,
             outcome,
         } = result;
         let player = |slot: &SlotOutcome| players[usize::from(slot.slot)];
-        let rated: Vec<RatedPlayer> = outcome
+        // Whoever took a slot that was free at first is there for the others' standing only.
+        let slots: Vec<&SlotOutcome> = outcome
             .slots
             .iter()
-            .map(|slot| RatedPlayer {
-                rating: self.rating(game, mode, player(slot)),
-                team: slot.team,
-                placement: slot.placement,
+            .filter(|slot| usize::from(slot.slot) < players.len())
+            .collect();
+        let rated: Vec<RatedPlayer> = slots
+            .iter()
+            .map(|slot| {
+                let mates = outcome.slots.iter().filter(|other| {
+                    other.slot == slot.slot || (slot.team.is_some() && other.team == slot.team)
+                });
+                RatedPlayer {
+                    rating: self
+                        .skill(game, mode, player(slot), outcome.ended_at)
+                        .rating,
+                    team: slot.team,
+                    placement: mates.map(|other| other.placement).min().unwrap(),
+                }
             })
             .collect();
         let first: Vec<&SlotOutcome> = outcome.slots.iter().filter(|s| s.placement == 1).collect();
-        for (slot, rating) in outcome.slots.iter().zip(rate(&rated)) {
+        for ((slot, before), rating) in slots.iter().zip(&rated).zip(rate(&rated)) {
             let key = (game.clone(), mode.clone(), player(slot));
+            if !forgotten.contains(&player(slot)) {
+                let changes = self.ratings.entry(key.clone()).or_default();
+                changes.push(RatingChange {
+                    match_id: *match_id,
+                    at: outcome.ended_at,
+                    before: before.rating,
+                    after: rating,
+                });
+            }
             let sums = self.statistics.entry(key).or_default();
             let own = |other: &&&SlotOutcome| {
                 other.slot == slot.slot || (slot.team.is_some() && slot.team == other.team)
@@ -131,16 +177,18 @@ impl Scores {
                 (false, _) => sums.losses += 1,
             }
             sums.matches += 1;
-            sums.best_score = sums.best_score.max(Some(slot.score));
-            sums.total_score += i64::from(slot.score);
-            for (name, value) in &slot.statistics {
-                *sums.statistics.entry(name.clone()).or_default() += i64::from(*value);
+            if !filled.contains(&slot.slot) {
+                sums.best_score = sums.best_score.max(Some(slot.score));
+                sums.total_score += i64::from(slot.score);
+                for (name, value) in &slot.statistics {
+                    *sums.statistics.entry(name.clone()).or_default() += i64::from(*value);
+                }
             }
             sums.rating = rating;
             sums.last_played_at = sums.last_played_at.max(Some(outcome.ended_at));
         }
         for counts_on in &outcome.boards {
-            for slot in &outcome.slots {
+            for slot in slots.iter().filter(|s| !filled.contains(&s.slot)) {
                 self.enter(game, counts_on, player(slot), slot, outcome.ended_at);
             }
         }
@@ -174,4 +222,13 @@ impl Scores {
         let board = self.boards.entry(key).or_default();
         board.entry(player).or_default().push((score, at));
     }
+}
+
+/// A rating at this time, less certain by the time since the last match.
+pub(crate) fn rating_at(sums: &PlayerStatistics, now: DateTime<Utc>) -> Rating {
+    let Some(last) = sums.last_played_at else {
+        return sums.rating;
+    };
+    let idle = (now - last).as_seconds_f64() / (24.0 * 60.0 * 60.0);
+    sums.rating.idle(idle)
 }

@@ -6,6 +6,7 @@ use gs_store::{BoardCursor, BoardEntry, BoardKey, BoardStart, Standing};
 use uuid::Uuid;
 
 use super::{MODES, Walk};
+use crate::reference::{Scores, rating_at};
 
 impl Walk {
     pub(super) async fn board_call(&mut self) {
@@ -74,21 +75,51 @@ impl Walk {
         self.note(format!("statistics of {game}, ratings in {mode}"));
         let scores = self.model.scores();
         let players: Vec<Uuid> = self.model.accounts.keys().copied().collect();
-        let ratings = self.store.ratings(game, mode, &players).await.unwrap();
+        let now = self.now;
+        let ratings = self.store.ratings(game, mode, &players, now).await.unwrap();
         assert_eq!(ratings.len(), players.len());
-        for (player, mut rating) in players.iter().zip(ratings) {
-            same_rating(&mut rating, scores.rating(game, mode, *player));
-            let mut modes = self.store.statistics(game, *player).await.unwrap();
+        let skills = self.store.matchmaking_skills(game, mode, &players, now);
+        let skills = skills.await.unwrap();
+        assert_eq!(skills.len(), players.len());
+        for ((player, mut rating), mut skill) in players.iter().zip(ratings).zip(skills) {
+            let expected = scores.skill(game, mode, *player, now);
+            same_rating(&mut rating, expected.rating);
+            same_rating(&mut skill.rating, expected.rating);
+            assert_eq!(skill, expected, "skill of {player}");
+            let mut modes = self.store.statistics(game, *player, now).await.unwrap();
             let all = scores.statistics_of(*player).into_iter();
             let expected: Vec<_> = all
                 .filter(|(of, _, _)| of == game)
-                .map(|(_, mode, sums)| (mode, sums))
+                .map(|(_, mode, mut sums)| {
+                    sums.rating = rating_at(&sums, now);
+                    (mode, sums)
+                })
                 .collect();
             for ((_, sums), (_, wanted)) in modes.iter_mut().zip(&expected) {
                 same_rating(&mut sums.rating, wanted.rating);
             }
             assert_eq!(modes, expected, "statistics of {player}");
+            self.check_rating_history(&scores, game, mode, *player)
+                .await;
         }
+    }
+
+    async fn check_rating_history(&self, scores: &Scores, game: &str, mode: &str, player: Uuid) {
+        let (mut pages, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.store.rating_history(game, mode, player, before, 3);
+            let page = page.await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= 3);
+            before = Some(last.match_id);
+            pages.extend(page);
+        }
+        let expected = scores.rating_history(game, mode, player);
+        for (change, wanted) in pages.iter_mut().zip(&expected) {
+            same_rating(&mut change.before, wanted.before);
+            same_rating(&mut change.after, wanted.after);
+        }
+        assert_eq!(pages, expected, "rating history of {player}");
     }
 
     pub(super) async fn check_boards(&mut self) {

@@ -15,7 +15,8 @@ impl Walk {
         if self.dice.percent(60) {
             return self.go_on_with_a_match().await;
         }
-        match self.dice.below(48) {
+        match self.dice.below(60) {
+            48.. => self.backfill_call().await,
             0..10 => self.form_match().await,
             10..15 => self.room_created().await,
             15..21 => self.claim_match().await,
@@ -74,6 +75,11 @@ impl Walk {
             .values()
             .map(|m| m.details.room.clone())
             .collect();
+        let backfill = self.dice.percent(60);
+        let free = match (backfill, teams) {
+            (true, 0) => self.dice.below(3),
+            _ => 0,
+        };
         let number = self.next();
         let room = match self.dice.pick(&rooms) {
             Some(room) if fits && self.dice.percent(5) => room.clone(),
@@ -91,8 +97,8 @@ impl Walk {
             authority_mode: "full".to_owned(),
             rated: self.dice.percent(85),
             region: None,
-            capacity: 0,
-            backfill: false,
+            capacity: (members.len() + free) as u8,
+            backfill,
             accept_until: None,
             lead: None,
             slots: members.iter().enumerate().map(slot).collect(),
@@ -216,7 +222,7 @@ impl Walk {
         let mut bad = outcome(self, played.clone());
         match self.dice.below(2) {
             0 => {
-                let mut slot = slot_outcome(self, played.slots.len() as u8, 4);
+                let mut slot = slot_outcome(self, played.capacity, 4);
                 slot.placement = 1;
                 bad.slots.push(slot);
             }
@@ -333,7 +339,7 @@ impl Walk {
     }
 
     /// A match, mostly one that is fit.
-    fn some_match(&mut self, fit: impl Fn(&Lived) -> bool) -> Uuid {
+    pub(super) fn some_match(&mut self, fit: impl Fn(&Lived) -> bool) -> Uuid {
         let id = |m: &Lived| m.details.id;
         let all: Vec<Uuid> = self.model.matches.values().map(id).collect();
         let fit = self.model.matches.values().filter(|m| fit(m));
@@ -348,7 +354,7 @@ impl Walk {
     }
 
     /// A match that somebody claimed, mostly one that is fit and held, and mostly its newest epoch.
-    fn some_lease(&mut self, fit: impl Fn(&Lived) -> bool) -> (Uuid, u64) {
+    pub(super) fn some_lease(&mut self, fit: impl Fn(&Lived) -> bool) -> (Uuid, u64) {
         let id = self.some_match(|m| m.holder.is_some() && fit(m));
         match self.model.matches.get(&id) {
             // Nobody has an epoch that was never given, nor calls for what it gave back.
@@ -384,11 +390,12 @@ fn outcome(walk: &mut Walk, played: Match) -> MatchOutcome {
         15..18 => Outcome::Abandoned,
         _ => Outcome::Void,
     };
-    let count = played.slots.len();
+    let count = usize::from(played.capacity);
     let mut slots = Vec::new();
-    for slot in &played.slots {
-        let mut result = slot_outcome(walk, slot.slot, count);
-        result.team = slot.team;
+    for number in 0..played.capacity {
+        let mut result = slot_outcome(walk, number, count);
+        let matched = played.slots.get(usize::from(number));
+        result.team = matched.and_then(|slot| slot.team);
         if outcome == Outcome::Finished || walk.dice.percent(70) {
             slots.push(result);
         }
