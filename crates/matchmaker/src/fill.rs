@@ -163,7 +163,7 @@ impl<'a> Waiting<'a> {
         }
         let free = |index: &usize| !self.used[*index];
         candidates.extend(self.oldest.iter().copied().filter(free).take(OLDEST));
-        let mut best: Option<(f64, usize)> = None;
+        let mut best: Option<(Worth, usize)> = None;
         for index in candidates {
             if let Some(worth) = self.worth(self.groups[index], opening, players) {
                 // Of equals the one who has less skill, then the smaller id: the order of `groups`.
@@ -177,14 +177,13 @@ impl<'a> Waiting<'a> {
         best.map(|(_, index)| (index, self.groups[index].1))
     }
 
-    /// What the match is worth to a player who joins it, by waiting. None where a rule is against
-    /// it.
+    /// What it is worth that a player joins the match. None where a rule is against it.
     fn worth(
         &self,
         (skill, group): (f64, &Group),
         opening: &Opening,
         players: &[Playing],
-    ) -> Option<f64> {
+    ) -> Option<Worth> {
         let rules = self.rules;
         let waited = group.waited(self.now);
         if let Some(rule) = &rules.skill {
@@ -215,11 +214,11 @@ impl<'a> Waiting<'a> {
         let (before, _) = imbalance(players.iter().map(|p| (p.team, p.rating.value)));
         let joined = players.iter().map(|p| (p.team, p.rating.value));
         let (imbalance, teams) = imbalance(joined.chain([(opening.team, rating)]));
-        if let Some(balance) = &rules.balance {
-            // A match that is out of balance already may at least become better.
-            if imbalance > balance.at(waited) && imbalance > before {
-                return None;
-            }
+        let limit = rules.balance.as_ref().map(|balance| balance.at(waited));
+        let balanced = limit.is_none_or(|limit| imbalance <= limit);
+        // A match that is out of balance already may at least become better.
+        if !balanced && imbalance >= before {
+            return None;
         }
         let points = points(rules);
         let apart = players.iter().map(|p| (finite(p.skill) - skill) * points);
@@ -227,7 +226,8 @@ impl<'a> Waiting<'a> {
         let squared = squares / players.len().max(1) as f64;
         let team_players = (players.len() + 1) as f64 / teams.max(1) as f64;
         let counted = (waited + group.head_start(rules)).as_secs_f64();
-        Some(near * openness(squared, imbalance, team_players) * weight(counted))
+        let value = near * openness(squared, imbalance, team_players);
+        Some(Worth(balanced, value * weight(counted)))
     }
 
     fn attributes_fit(&self, group: &Group, players: &[Playing]) -> bool {
@@ -259,6 +259,10 @@ impl<'a> Waiting<'a> {
         })
     }
 }
+
+/// Whether the teams are in balance, and the match's value by waiting.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+struct Worth(bool, f64);
 
 /// The most that the mean ratings of two teams differ, and how many teams there are.
 fn imbalance(players: impl Iterator<Item = (Option<u8>, f64)>) -> (f64, usize) {

@@ -6,8 +6,7 @@ use crate::pool::Pool;
 
 /// Exchanges units between matches that are close to each other, and with those left over, and
 /// makes the matches of a few anew, as long as that is worth it and the budget lasts.
-pub(super) fn improve(matching: &mut Matching, budget: &mut u64) {
-    let near = Neighbours::new(matching.pool);
+pub(super) fn improve(matching: &mut Matching, near: &Neighbours, budget: &mut u64) {
     for _ in 0..MAX_ROUNDS {
         let before = *budget;
         let mut better = false;
@@ -15,15 +14,15 @@ pub(super) fn improve(matching: &mut Matching, budget: &mut u64) {
             if *budget == 0 {
                 return;
             }
-            better |= exchange_around(matching, &near, index, budget);
+            better |= exchange_around(matching, near, index, budget);
         }
         for index in worst_first(matching) {
             if *budget == 0 {
                 return;
             }
-            better |= remake_around(matching, &near, index, budget);
+            better |= remake_around(matching, near, index, budget);
         }
-        better |= remake_leftovers(matching, &near, budget);
+        better |= remake_leftovers(matching, near, budget);
         if !better || *budget == before {
             return;
         }
@@ -51,7 +50,7 @@ fn worst_first(matching: &Matching) -> Vec<u32> {
 }
 
 /// Who is next to whom.
-struct Neighbours {
+pub(super) struct Neighbours {
     /// Units by skill with the same home region, one region after the other.
     by_home: Vec<u32>,
     /// Of each unit, its place there.
@@ -59,7 +58,7 @@ struct Neighbours {
 }
 
 impl Neighbours {
-    fn new(pool: &Pool) -> Self {
+    pub(super) fn new(pool: &Pool) -> Self {
         let mut by_home: Vec<u32> = (0..pool.units.len() as u32).collect();
         by_home.sort_by_key(|&u| pool.units[u as usize].home);
         let mut places = vec![0; by_home.len()];
@@ -71,9 +70,14 @@ impl Neighbours {
 
     /// The units next to one, the closest first, itself excepted.
     fn of(&self, unit: u32) -> impl Iterator<Item = u32> {
+        self.around(unit, REACH)
+    }
+
+    /// As [`Neighbours::of`], so many places in each direction.
+    pub(super) fn around(&self, unit: u32, reach: u32) -> impl Iterator<Item = u32> {
         let len = self.by_home.len() as u32;
         let place = self.places[unit as usize];
-        (1..=REACH).flat_map(move |step| {
+        (1..=reach).flat_map(move |step| {
             let around = |place: u32| [place.checked_sub(step), place.checked_add(step)];
             let inside = move |place: &u32| *place < len;
             let home = around(place).into_iter().flatten().filter(inside);
@@ -315,4 +319,4 @@ const MAX_OTHERS: usize = 8;
 /// Units that matches are made anew of: every one more doubles the work.
 const MAX_REMADE: usize = if MAX_UNITS < 10 { MAX_UNITS } else { 10 };
 /// What a change must be worth: less is rounding, and could go round in circles.
-const LEAST_GAIN: f64 = 1e-6;
+pub(super) const LEAST_GAIN: f64 = 1e-6;
