@@ -23,7 +23,8 @@ export function explain(status: TicketStatus, passedMs: number): Words {
     waiting === 0
       ? "Nobody else waits yet"
       : `${count(waiting, "other waits", "others wait")} · ${fitting === 0 ? "none fits" : count(fitting, "fits", "fit")}`,
-    excluded !== undefined && excluded.players > 0
+    // The server's sentence says it too.
+    status.reason === undefined && excluded !== undefined && excluded.players > 0
       ? `${excluded.players} ${kept(excluded.rule, excluded.players)}`
       : "",
     tolerance !== undefined

@@ -11,8 +11,6 @@ export class Membership {
   readonly #queued: (ticketId: string, game: string) => void;
   #party: Party | undefined;
   #watch = new AbortController();
-  /** The ticket that was last waited with: what became of it is known. */
-  #followed = "";
 
   constructor(options: {
     readonly client: GameServer;
@@ -68,7 +66,7 @@ export class Membership {
 
   /** This ticket is being waited with. */
   follow(ticketId: string): void {
-    this.#followed = ticketId;
+    sessionStorage.setItem(TICKET_KEY, ticketId);
   }
 
   /** The player is another one from now on. */
@@ -144,7 +142,9 @@ export class Membership {
     const onParty = (party: Party) => {
       this.#set(party);
       const { ticket_id: ticket, game } = party;
-      if (ticket !== undefined && game !== undefined && ticket !== this.#followed) {
+      // What became of the ticket that was last waited with is known, also after a reload.
+      const known = sessionStorage.getItem(TICKET_KEY);
+      if (ticket !== undefined && game !== undefined && ticket !== known) {
         this.#queued(ticket, game);
       }
     };
@@ -158,3 +158,4 @@ export class Membership {
 }
 
 const PARTY_KEY = "gameserver.party";
+const TICKET_KEY = "gameserver.ticket";

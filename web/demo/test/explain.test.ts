@@ -22,11 +22,12 @@ test("the server's sentence leads, and the figures follow", () => {
     headline: "nobody within 100 points of 1500 waits",
     lines: [
       "3 others wait · 1 fits",
-      "2 are of another skill",
       "Players within 100 points of you",
       "Widens to 200 points in 5 s",
     ],
   });
+  const { reason: _, ...silent } = status;
+  expect(explain(silent, 0).lines[1]).toBe("2 are of another skill");
 });
 
 test("what is to come is counted down, and never below now", () => {

@@ -45,7 +45,7 @@ test("two of distant rating see why they wait, are matched when the tolerance wi
   for (const player of players) {
     await player.screen("waiting");
     await player.says(".why", "1 other waits · none fits");
-    await player.says(".why", "1 is of another skill");
+    await player.says(".status", "skill differs by 100 or more");
     await player.says(".why", "Players within 100 points of you");
     await player.says(".why", "Players of any skill in");
   }
