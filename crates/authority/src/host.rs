@@ -7,6 +7,7 @@
 //! run any more is given back, for the store gives no holder what it already holds.
 
 mod attendance;
+mod backfill;
 mod bans;
 mod connection;
 mod lease;

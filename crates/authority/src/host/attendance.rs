@@ -57,6 +57,17 @@ impl Attendance {
         });
     }
 
+    /// A player comes into a room's match, instead of an earlier one where there was one.
+    pub(super) fn replace(&self, match_id: Uuid, earlier: Option<Uuid>, player: Uuid) {
+        self.change(match_id, |room| {
+            if let Some(earlier) = earlier {
+                room.players.remove(&earlier);
+                room.here.remove(&earlier);
+            }
+            room.players.insert(player);
+        });
+    }
+
     /// A participant came, by LiveKit's identity.
     pub(super) fn handle_joined(&self, match_id: Uuid, identity: &str) {
         self.change(match_id, |room| {
@@ -203,6 +214,26 @@ mod tests {
         assert_eq!(attendance.poll_notes(), []);
         attendance.handle_left(id(1), &id(7).to_string());
         assert_eq!(attendance.poll_notes(), [Note::Left("r".to_owned(), id(7))]);
+    }
+
+    #[test]
+    fn a_substitute_is_one_of_the_matchs_players_and_whoever_was_replaced_is_none() {
+        let attendance = Attendance::default();
+        attendance.open(id(1), "r", [id(7)].into_iter());
+        attendance.handle_joined(id(1), &id(7).to_string());
+        attendance.poll_notes();
+        attendance.replace(id(1), Some(id(7)), id(8));
+        attendance.replace(id(1), None, id(9));
+        attendance.handle_joined(id(1), &id(7).to_string());
+        attendance.handle_joined(id(1), &id(8).to_string());
+        attendance.handle_joined(id(1), &id(9).to_string());
+        let joined = |player| Note::Joined("r".to_owned(), player);
+        let left = Note::Left("r".to_owned(), id(7));
+        assert_eq!(
+            attendance.poll_notes(),
+            [joined(id(8)), joined(id(9)), left]
+        );
+        assert_eq!(attendance.here(), [id(8), id(9)]);
     }
 
     #[test]

@@ -7,19 +7,22 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use gs_engine::mode::UnknownMode;
-use gs_engine::simulation::{LogLevel, LogLine, Simulation};
+use gs_engine::simulation::{LogLevel, LogLine, Simulation, Slot};
 use gs_store::{Claim, Lease, Match, MatchOutcome, MatchStatus, StoreOutcome};
 use livekit_data::{CloseReason, Participant};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use uuid::Uuid;
 
+use super::backfill::{self, Note};
 use super::connection::is_eviction;
 use super::lease::{LEASE, LeaseKeeper, Tenure, retry};
 use super::{Authority, RunningRoom, results};
 use crate::driver::{Command, Driver, RoomGauges};
 use crate::inbox::Inbox;
-use crate::room::{Room, RoomConfig, RoomEvent, RoomPlayer, RoomResult};
+use crate::room::{Room, RoomConfig, RoomEvent, RoomResult};
 
 /// What the parts of a room's task tell it.
 #[derive(Debug)]
@@ -131,8 +134,13 @@ impl Authority {
             Ok(room) => room,
             Err(reason) => return self.give_up(tenure, reason).await,
         };
-        let players = details.slots.iter().map(|slot| slot.player_id);
-        self.attendance.open(details.id, &details.room, players);
+        let players: Vec<Uuid> = backfill::players(details)
+            .iter()
+            .flatten()
+            .filter_map(|player| player.identity.parse().ok())
+            .collect();
+        let here = players.iter().copied();
+        self.attendance.open(details.id, &details.room, here);
         let inbox = Arc::<Inbox>::default();
         let (signals, inbound) = mpsc::unbounded_channel();
         let joined = self.join(details, &inbox, &signals, JOIN_PATIENCE).await;
@@ -177,7 +185,7 @@ impl Authority {
         let running = RunningRoom {
             room: details.room.clone(),
             game: details.game.clone(),
-            players: details.slots.iter().map(|slot| slot.player_id).collect(),
+            players,
             banned: BTreeSet::new(),
             commands: commands.clone(),
             gauges,
@@ -186,7 +194,21 @@ impl Authority {
         };
         self.running().rooms.insert(details.id, running);
         tracing::info!(game = %details.game, players = details.slots.len(), "room opened");
+        let (notes, slot_notes) = mpsc::unbounded_channel();
+        let mut slots = JoinSet::new();
+        if details.backfill {
+            // The room has those who were found before it was made.
+            for substitute in details.substitutes.iter().filter(|s| !s.confirmed) {
+                let _ = notes.send(Note::Taken(substitute.slot, substitute.player_id));
+            }
+            let keep = self
+                .clone()
+                .keep_slots(tenure.clone(), commands.clone(), slot_notes);
+            slots.spawn(keep.in_current_span());
+        }
         let mut task = RoomTask {
+            notes,
+            _slots: slots,
             authority: self.clone(),
             tenure: tenure.clone(),
             commands,
@@ -290,16 +312,7 @@ fn room_config(
         .authority_mode
         .parse()
         .map_err(|error: UnknownMode| error.to_string())?;
-    let mut players = vec![None; details.capacity.into()];
-    for slot in details.slots {
-        let index = usize::from(slot.slot);
-        players.resize(players.len().max(index + 1), None);
-        players[index] = Some(RoomPlayer {
-            identity: slot.player_id.to_string(),
-            username: slot.username,
-            team: slot.team,
-        });
-    }
+    let players = backfill::players(&details);
     Ok(RoomConfig {
         match_id: details.id.to_string(),
         game: details.game,
@@ -321,6 +334,10 @@ struct RoomTask {
     authority: Arc<Authority>,
     tenure: Arc<Tenure>,
     commands: std_mpsc::Sender<Command>,
+    /// What becomes of slots, for the task below.
+    notes: mpsc::UnboundedSender<Note>,
+    /// Ends with this.
+    _slots: JoinSet<()>,
     inbox: Arc<Inbox>,
     signals: mpsc::UnboundedSender<Signal>,
     started_at: Option<DateTime<Utc>>,
@@ -395,9 +412,29 @@ impl RoomTask {
                 self.moderate(identity, Measure::Remove);
             }
             RoomEvent::Log(line) => log(&line),
-            RoomEvent::SlotsOpen(_) | RoomEvent::SlotTaken { .. } => {}
+            // A match without backfill has neither, so nobody has to take notes of it.
+            RoomEvent::SlotsOpen(slots) => {
+                tracing::info!(?slots, "slots are open to substitutes");
+                let _ = self.notes.send(Note::Open(slots));
+            }
+            RoomEvent::SlotTaken {
+                slot,
+                identity,
+                earlier,
+            } => self.take_substitute(slot, &identity, earlier.as_deref()),
             RoomEvent::Closed => {}
         }
+    }
+
+    /// The room has a substitute; from then on the store lets them in.
+    fn take_substitute(&self, slot: Slot, identity: &str, earlier: Option<&str>) {
+        // Identities are players' ids.
+        let Ok(player) = identity.parse() else { return };
+        let earlier = earlier.and_then(|earlier| earlier.parse().ok());
+        tracing::info!(player.id = identity, slot, "a substitute has a slot");
+        let match_id = self.tenure.details.id;
+        self.authority.replace_player(match_id, earlier, player);
+        let _ = self.notes.send(Note::Taken(slot, player));
     }
 
     fn store(&mut self, result: &RoomResult) {

@@ -116,17 +116,19 @@ impl Game {
 
     fn result(&self, outcome: Outcome) -> MatchResult {
         let journal = self.journal.lock().unwrap();
-        let slots = journal
-            .joins
-            .iter()
-            .enumerate()
-            .map(|(index, slot)| SlotResult {
-                slot: *slot,
-                placement: index as u8 + 1,
-                team: None,
-                score: 10,
-                statistics: vec![("joins".to_owned(), 1)],
-            });
+        let mut joined: Vec<Slot> = Vec::new();
+        for slot in &journal.joins {
+            if !joined.contains(slot) {
+                joined.push(*slot);
+            }
+        }
+        let slots = joined.iter().enumerate().map(|(index, slot)| SlotResult {
+            slot: *slot,
+            placement: index as u8 + 1,
+            team: None,
+            score: 10,
+            statistics: vec![("joins".to_owned(), 1)],
+        });
         MatchResult {
             outcome,
             slots: slots.collect(),
