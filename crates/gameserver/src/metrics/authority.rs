@@ -56,6 +56,11 @@ impl Collector for AuthorityMetrics {
             "kind",
             &[("mute", totals.mutes), ("removal", totals.removals)],
         )?;
+        page.counter(
+            "gameserver_substitutes",
+            "Players taken into slots of matches that went on",
+            totals.substitutes,
+        )?;
         page.counters(
             "gameserver_late",
             "Inputs that came after their tick, and ticks confirmed without an input waited for",
