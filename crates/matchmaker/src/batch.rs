@@ -47,9 +47,10 @@ pub fn match_batch_with(
     effort: Effort,
 ) -> Vec<ProposedMatch> {
     let mut budget = effort.evaluations;
+    let mut steps = oldest::MAX_STEPS;
     let mut proposals: Vec<(u32, ProposedMatch)> = Vec::new();
     for pool in pools(groups, rules, now) {
-        for Made { units, score } in solve(&pool, effort.exact_groups, &mut budget) {
+        for Made { units, score } in solve(&pool, effort.exact_groups, &mut budget, &mut steps) {
             let ranks = units.iter().map(|&u| pool.units[u as usize].rank);
             let oldest = ranks.min().unwrap_or(u32::MAX);
             proposals.push((oldest, pool.proposal(&units, &score)));
@@ -112,7 +113,7 @@ struct Made {
     score: Score,
 }
 
-fn solve(pool: &Pool, exact_groups: usize, budget: &mut u64) -> Vec<Made> {
+fn solve(pool: &Pool, exact_groups: usize, budget: &mut u64, steps: &mut u64) -> Vec<Made> {
     let fitting: Vec<u32> = (0..pool.units.len() as u32)
         .filter(|&u| pool.units[u as usize].fits)
         .collect();
@@ -120,7 +121,7 @@ fn solve(pool: &Pool, exact_groups: usize, budget: &mut u64) -> Vec<Made> {
         return solve_exactly(pool, &fitting, budget);
     }
     let lists = greedy::lists(pool, &fitting);
-    let pinned = oldest::match_of_oldest(pool, &fitting, &lists);
+    let pinned = oldest::match_of_oldest(pool, &fitting, &lists, steps);
     let mut matching = greedy::matches(pool, &fitting, lists, pinned);
     let near = improve::Neighbours::new(pool);
     improve::improve(&mut matching, &near, budget);

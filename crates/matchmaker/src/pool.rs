@@ -119,9 +119,16 @@ pub(crate) struct Draft {
     below: f64,
     values: Vec<u64>,
     numbers: Vec<[f64; 3]>,
+    /// Parties of so many fit into no team any more.
+    too_large: u8,
 }
 
 impl Draft {
+    /// Whether there is no region in which all of them can play.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.regions == 0
+    }
+
     /// Whether nobody of this skill, nor anybody farther away, can still be added.
     pub(crate) fn out_of_reach(&self, skill: f64) -> bool {
         skill <= self.above || skill >= self.below
@@ -521,6 +528,7 @@ impl<'a> Pool<'a> {
             below: own.skill + own.tolerance,
             values: self.values[at(self.overlaps)].to_vec(),
             numbers: self.numbers[at(self.withins)].iter().map(number).collect(),
+            too_large: u8::MAX,
         }
     }
 
@@ -529,7 +537,7 @@ impl<'a> Pool<'a> {
     pub(crate) fn extend(&self, draft: &mut Draft, unit: u32) -> bool {
         let own = &self.units[unit as usize];
         let players = draft.players + own.players;
-        if players > self.most || !own.fits {
+        if players > self.most || !own.fits || own.players >= draft.too_large {
             return false;
         }
         let (low, high) = (draft.low.min(own.skill), draft.high.max(own.skill));
@@ -546,6 +554,7 @@ impl<'a> Pool<'a> {
             return false;
         }
         if self.parties && !self.packs(&draft.units, unit) {
+            draft.too_large = own.players;
             return false;
         }
         draft.units.push(unit);

@@ -68,7 +68,7 @@ fn place_parties(parties: &[u8], free: &mut [u8], steps: &mut u32) -> bool {
 
 /// Deals whole groups out to teams of exactly these sizes, such that the means of the teams differ
 /// as little as possible. Exact for matches of up to ten players, but that a difference below
-/// `enough` is good enough; of larger ones the best that [`MAX_STEPS`] attempts and exchanges of two
+/// `enough` is good enough; of larger ones the best that some attempts and exchanges of two
 /// groups find. None where the groups do not fit.
 pub(crate) fn deal(shares: &[Share], sizes: &[u8], enough: f64) -> Option<Dealt> {
     let needed: usize = sizes.iter().map(|s| usize::from(*s)).sum();
@@ -105,7 +105,7 @@ pub(crate) fn deal(shares: &[Share], sizes: &[u8], enough: f64) -> Option<Dealt>
         steps: if present <= EXACT {
             MAX_STEPS
         } else {
-            MAX_STEPS / 10
+            MAX_STEPS_OF_MANY / sizes.len() as u32
         },
     };
     search.free[..sizes.len()].copy_from_slice(sizes);
@@ -113,7 +113,7 @@ pub(crate) fn deal(shares: &[Share], sizes: &[u8], enough: f64) -> Option<Dealt>
     let steps = search.steps;
     let mut dealt = search.best?;
     if steps == 0 && dealt.imbalance > enough {
-        exchange(&mut dealt, shares, sizes);
+        exchange(&mut dealt, shares, sizes, enough);
     }
     Some(dealt)
 }
@@ -199,36 +199,50 @@ impl Search<'_> {
     }
 }
 
-/// Exchanges two groups of one size between two teams as long as that brings the teams closer.
-fn exchange(dealt: &mut Dealt, shares: &[Share], sizes: &[u8]) {
+/// Exchanges groups of one size between the strongest or the weakest team and another as long as
+/// that brings the teams closer: no other exchange does.
+fn exchange(dealt: &mut Dealt, shares: &[Share], sizes: &[u8], enough: f64) {
     let mut sums = [0.0; SLOTS];
     for (team, share) in dealt.teams.iter().zip(shares) {
         sums[usize::from(*team)] += share.rating;
     }
     for _ in 0..MAX_ROUNDS {
-        let before = dealt.imbalance;
-        for a in 0..shares.len() {
-            for b in a + 1..shares.len() {
-                let (from, to) = (usize::from(dealt.teams[a]), usize::from(dealt.teams[b]));
-                if from == to || shares[a].players != shares[b].players {
-                    continue;
-                }
-                let moved = shares[b].rating - shares[a].rating;
-                sums[from] += moved;
-                sums[to] -= moved;
-                let imbalance = difference(&sums, sizes);
-                if imbalance < dealt.imbalance {
-                    dealt.imbalance = imbalance;
-                    dealt.teams.swap(a, b);
-                } else {
-                    sums[from] -= moved;
-                    sums[to] += moved;
+        if dealt.imbalance <= enough {
+            return;
+        }
+        let mean = |team: &usize| sums[*team] / f64::from(sizes[*team]);
+        let filled = || (0..sizes.len()).filter(|team| sizes[*team] > 0);
+        let weakest = filled().min_by(|a, b| mean(a).total_cmp(&mean(b)));
+        let strongest = filled().max_by(|a, b| mean(a).total_cmp(&mean(b)));
+        let mut best: Option<(f64, usize, usize)> = None;
+        // Of two teams, the one's exchanges are the other's.
+        let strongest = strongest.filter(|_| sizes.len() > 2);
+        for extreme in [weakest, strongest].into_iter().flatten() {
+            for a in (0..shares.len()).filter(|a| usize::from(dealt.teams[*a]) == extreme) {
+                for b in 0..shares.len() {
+                    let other = usize::from(dealt.teams[b]);
+                    if other == extreme || shares[a].players != shares[b].players {
+                        continue;
+                    }
+                    let moved = shares[b].rating - shares[a].rating;
+                    let before = (sums[extreme], sums[other]);
+                    (sums[extreme], sums[other]) = (before.0 + moved, before.1 - moved);
+                    let imbalance = difference(&sums, sizes);
+                    (sums[extreme], sums[other]) = before;
+                    if imbalance < best.map_or(dealt.imbalance, |(least, ..)| least) {
+                        best = Some((imbalance, a, b));
+                    }
                 }
             }
         }
-        if dealt.imbalance == before {
-            break;
-        }
+        let Some((imbalance, a, b)) = best else {
+            return;
+        };
+        let moved = shares[b].rating - shares[a].rating;
+        sums[usize::from(dealt.teams[a])] += moved;
+        sums[usize::from(dealt.teams[b])] -= moved;
+        dealt.teams.swap(a, b);
+        dealt.imbalance = imbalance;
     }
 }
 
@@ -252,10 +266,13 @@ const EXACT: usize = 10;
 /// Attempts at placing a group: enough for all ways of ten players into whatever teams, of which
 /// there are the most, 6,300 with some three steps each, for teams of 3, 3, 2 and 2.
 const MAX_STEPS: u32 = 20_000;
+/// The same of more than ten players, by the number of teams: a first try costs as much as there are
+/// players, and exchanges find more than further tries do.
+const MAX_STEPS_OF_MANY: u32 = 4_000;
 /// Attempts at fitting parties in. The first is nearly always right where there is a way; the many
 /// ways of parties that hardly fit into large teams are not worth more.
 const PACKING_STEPS: u32 = 1_000;
-/// Rounds of exchanges; after two or three hardly anything is left to gain.
+/// Exchanges; each is the best there is, so that a few are nearly all that is to be had.
 const MAX_ROUNDS: u32 = 8;
 
 #[cfg(test)]

@@ -105,12 +105,14 @@ impl Greedy<'_, '_> {
 pub(super) fn grow(pool: &Pool, lists: &[List], seed: u32, sides: Sides) -> Option<Made> {
     let mut best: Option<(f64, Made)> = None;
     for list in lists.iter().filter(|l| l.has(seed)) {
-        let all = grow_in(pool, list, seed, sides, Waited::Any);
-        let Some(made) = all.or_else(|| grow_in(pool, list, seed, sides, Waited::Enough)) else {
+        let floor = best.as_ref().map_or(0.0, |(most, _)| *most);
+        let any = grow_in(pool, list, (seed, sides), Waited::Any, floor);
+        let made = any.or_else(|| grow_in(pool, list, (seed, sides), Waited::Enough, floor));
+        let Some(made) = made else {
             continue;
         };
         let per_player = made.score.worth() / f64::from(made.score.players);
-        if best.as_ref().is_none_or(|(most, _)| per_player > *most) {
+        if per_player > floor {
             // Elsewhere, little could be better than what is nearly as good as can be.
             let good = made.score.value > GOOD_ENOUGH * pool.best_near(seed);
             best = Some((per_player, made));
@@ -122,8 +124,14 @@ pub(super) fn grow(pool: &Pool, lists: &[List], seed: u32, sides: Sides) -> Opti
     best.map(|(_, made)| made)
 }
 
-/// A match of a seed with its neighbours in a list.
-fn grow_in(pool: &Pool, list: &List, seed: u32, sides: Sides, waited: Waited) -> Option<Made> {
+/// A match of a seed with its neighbours in a list, if it is worth more than `floor` to a player.
+fn grow_in(
+    pool: &Pool,
+    list: &List,
+    (seed, sides): (u32, Sides),
+    waited: Waited,
+    floor: f64,
+) -> Option<Made> {
     let fewer = waited == Waited::Enough;
     if fewer && (pool.least == pool.most || !pool.units[seed as usize].fewer) {
         return None;
@@ -166,7 +174,7 @@ fn grow_in(pool: &Pool, list: &List, seed: u32, sides: Sides, waited: Waited) ->
     }
     let mut units = draft.units;
     units.sort_unstable();
-    let score = pool.score(&units, 0.0)?;
+    let score = pool.score(&units, floor * f64::from(draft.players))?;
     Some(Made { units, score })
 }
 

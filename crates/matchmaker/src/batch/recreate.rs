@@ -23,13 +23,12 @@ pub(super) fn recreate(matching: &mut Matching, near: &Neighbours, budget: &mut 
             *budget -= 1;
             continue;
         }
-        *budget = budget.saturating_sub(units.len() as u64);
         let worth = |made: &Made| made.score.worth();
         let made = indices
             .iter()
             .filter_map(|&i| matching.matches[i as usize].as_ref());
         let now: f64 = made.map(worth).sum();
-        let recreated = remake(pool, &units, &mut random);
+        let recreated = remake(pool, &units, &mut random, budget);
         let then: f64 = recreated.iter().map(worth).sum();
         let must = matching
             .pinned
@@ -83,7 +82,7 @@ fn ruin(
 
 /// Matches of these units, which are in ascending order: seeds by chance, and with each those next
 /// to it, some of whom are passed over.
-fn remake(pool: &Pool, units: &[u32], random: &mut Random) -> Vec<Made> {
+fn remake(pool: &Pool, units: &[u32], random: &mut Random, budget: &mut u64) -> Vec<Made> {
     let mut free = units.to_vec();
     let mut seeds = units.to_vec();
     let mut made = Vec::new();
@@ -97,6 +96,7 @@ fn remake(pool: &Pool, units: &[u32], random: &mut Random) -> Vec<Made> {
             chosen = larger.max_by_key(players).unwrap_or(chosen);
         }
         let seed = seeds.swap_remove(chosen);
+        *budget = budget.saturating_sub(1 + free.len() as u64 / 4);
         if let Some(one) = grow(pool, &free, seed, passed_over, random) {
             free.retain(|unit| !one.units.contains(unit));
             seeds.retain(|unit| !one.units.contains(unit));
