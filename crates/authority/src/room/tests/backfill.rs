@@ -8,12 +8,12 @@ use gs_protocol::wire::{self, server_event::Body};
 use gs_protocol::{ClientEvent, topic};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::super::{Presence, RoomConfig, RoomEvent, SubstituteError};
+use super::super::{Destination, Presence, RoomConfig, RoomEvent, SubstituteError};
+use super::client::{Client, follow};
 use super::full::packet;
 use super::game::{Game, HANG_ON, WHISPER_TO_0};
 use super::harness::{Ack, Harness, seconds, throw_random_packets};
 use super::observer::{report, won};
-use super::validated::{Client, follow};
 
 /// A match of these slots that takes substitutes.
 fn backfilled(slots: usize, change: impl FnOnce(&mut RoomConfig)) -> Harness {
@@ -89,11 +89,11 @@ fn who_was_replaced_is_told_so_and_is_a_stranger_from_then_on() {
     h.client_event(1, &ClientEvent::Leave);
     h.substitute(1, "sub").unwrap();
     let earlier = |h: &Harness| {
-        let to = super::Destination::One("player-1".into());
+        let to = Destination::One("player-1".into());
         h.sent.iter().filter(|sent| sent.to == to).count()
     };
     let last = h.sent.iter().rfind(|sent| {
-        sent.topic == topic::EVENTS && sent.to == super::Destination::One("player-1".into())
+        sent.topic == topic::EVENTS && sent.to == Destination::One("player-1".into())
     });
     let last = gs_protocol::decode_server_event(&last.unwrap().payload).unwrap();
     assert!(
@@ -373,7 +373,7 @@ fn in_full_a_substitutes_first_view_is_against_nothing() {
         // It claims to hold what only its predecessor was sent.
         h.acks[1] = Ack::All;
         h.run(seconds(0.2), &[0, 1]);
-        let own = |to: &super::Destination| *to == super::Destination::One("sub".into());
+        let own = |to: &Destination| *to == Destination::One("sub".into());
         let states = h.states();
         let first = states
             .iter()
@@ -386,7 +386,7 @@ fn in_full_a_substitutes_first_view_is_against_nothing() {
             "hidden: {hidden}"
         );
         let to_earlier =
-            |sent: &&super::harness::Sent| sent.to == super::Destination::One("player-1".into());
+            |sent: &&super::harness::Sent| sent.to == Destination::One("player-1".into());
         assert_eq!(h.sent.iter().filter(to_earlier).count(), 0);
     }
     // What the game tells a slot goes to whoever has it when it is told.

@@ -7,7 +7,7 @@ use gs_engine::{Simulation, Tick};
 use gs_protocol::wire::{self, state_update};
 use gs_protocol::{ClientEvent, topic};
 
-use super::super::Destination;
+use super::super::{Destination, Presence};
 use super::game::Game;
 use super::harness::{Ack, Harness, seconds};
 
@@ -205,7 +205,7 @@ fn a_client_of_another_module_is_kept_out_with_both_versions() {
         assert!(refused.reason.contains(part), "{}", refused.reason);
     }
     assert!(!refused.reason.contains('\u{7}'));
-    assert_eq!(h.room.presence(1), Some(super::Presence::Expected));
+    assert_eq!(h.room.presence(1), Some(Presence::Expected));
     assert_eq!(h.room.counters().modules_refused, 1);
     // The match's own module is welcome.
     let module = Some(("00".repeat(32), "1".to_owned()));

@@ -5,9 +5,9 @@ use gs_protocol::wire;
 use gs_protocol::{ClientEvent, VERSION, encode_player_state, limits, topic};
 
 use super::super::observer::REPORT_PATIENCE;
+use super::super::{Destination, Presence, RoomEvent};
 use super::game;
 use super::harness::{Harness, seconds};
-use super::{Destination, Presence};
 
 /// A result in which this slot of `players` wins.
 pub(super) fn won(winner: u8, players: u8) -> MatchResult {
@@ -94,7 +94,7 @@ fn what_most_players_report_is_the_result_once() {
     assert_eq!(reports[0]["by"], serde_json::json!([0, 2]));
     assert_eq!(reports[1]["result"]["slots"][1]["placement"], 1);
     let ends = h.events.iter();
-    let ends = ends.filter(|event| matches!(event, super::RoomEvent::Ended(_)));
+    let ends = ends.filter(|event| matches!(event, RoomEvent::Ended(_)));
     assert_eq!(ends.count(), 1);
 }
 
