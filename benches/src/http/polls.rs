@@ -251,6 +251,7 @@ fn game() -> GameInfo {
         modes: vec![GameMode {
             name: "default".to_owned(),
             players: 2,
+            rules: Arc::new(gs_matchmaker::Rules::for_players(2, 0)),
             authority_mode: "full".to_owned(),
             rated: true,
         }],

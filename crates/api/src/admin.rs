@@ -1,5 +1,7 @@
 //! `/admin`: operators' calls, with the server's own key.
 
+pub(crate) mod queues;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;

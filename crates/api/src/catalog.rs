@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use gs_matchmaker::Rules;
 use gs_store::BoardInfo;
 
 /// The games that this server serves. Held in memory: every call asks it.
@@ -50,12 +51,14 @@ pub struct GameInfo {
 }
 
 /// A way to play a game.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GameMode {
     /// Its name.
     pub name: String,
-    /// How many players a match has, between the game's least and most.
+    /// Most players of a match, between the game's least and most.
     pub players: u8,
+    /// How its matches are made; they fit the game's players and teams.
+    pub rules: Arc<Rules>,
     /// How the authority shares the work with the players: `full`, `validated` or `observer`.
     pub authority_mode: String,
     /// Whether scores of its matches count.

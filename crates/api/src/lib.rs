@@ -22,6 +22,7 @@ mod matches;
 mod metrics;
 mod observe;
 mod openapi;
+mod parties;
 mod passwords;
 mod placement;
 mod presence;
@@ -61,10 +62,11 @@ pub use tokens::rotate_signing_key;
 
 use health::Probes;
 use limits::Limiter;
-use metrics::HttpMetrics;
+use metrics::{HttpMetrics, MatchmakingMetrics};
 use passwords::Passwords;
 use presence::Seen;
 use problem::Problem;
+use queue::view::Views;
 use tokens::Tokens;
 
 /// The HTTP service and its background task.
@@ -87,6 +89,9 @@ impl Api {
             seen: Seen::new(),
             probes: Probes::default(),
             metrics: HttpMetrics::new(),
+            matchmaking: MatchmakingMetrics::new(),
+            views: Views::default(),
+            process: environment::new_id(&*parts.environment).to_string(),
             parts,
         }));
         Ok(Self { shared })
@@ -137,6 +142,7 @@ impl Api {
     /// Adds what the service counts to a registry: `gameserver_http_…`, under their whole names.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.shared.metrics.register(registry);
+        self.shared.matchmaking.register(registry);
         self.shared.passwords.register(registry);
     }
 
@@ -159,6 +165,14 @@ impl Api {
             () = shutdown => {}
         }
         tasks.shutdown().await;
+        // Others need not wait until its leads run out.
+        let given_up = self.shared.store().give_up_queues(&self.shared.process);
+        if !matches!(
+            tokio::time::timeout(GIVE_UP_TIME, given_up).await,
+            Ok(Ok(()))
+        ) {
+            tracing::warn!("the leads of queues are left to run out");
+        }
         self.shared.background.send_replace(Background::Stopped);
     }
 }
@@ -188,6 +202,10 @@ pub struct Settings {
     pub limits: Limits,
     /// How long a match waits for an authority before it fails.
     pub authority_deadline: Duration,
+    /// How long making a match's room is tried, while LiveKit cannot be reached.
+    pub room_patience: Duration,
+    /// How old what players are told of the queue may be, in whole.
+    pub queue_view_age: Duration,
     /// How long a ticket stays queued while nobody asks for its status.
     pub ticket_silence: Duration,
     /// Which pages of other origins may call, in browsers.
@@ -216,6 +234,8 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             authority_deadline: Duration::from_secs(15),
+            room_patience: Duration::from_secs(5),
+            queue_view_age: Duration::from_secs(1),
             ticket_silence: Duration::from_secs(60),
             cors_origins: CorsOrigins::Any,
             trusted_proxies: Vec::new(),
@@ -257,6 +277,10 @@ struct Inner {
     seen: Seen,
     probes: Probes,
     metrics: HttpMetrics,
+    matchmaking: MatchmakingMetrics,
+    views: Views,
+    /// Names this process where it leads queues.
+    process: String,
 }
 
 impl Inner {
@@ -280,6 +304,8 @@ enum Background {
     Stopped,
 }
 
+/// A store that takes longer is away; leads run out sooner than that matters.
+const GIVE_UP_TIME: Duration = Duration::from_secs(1);
 /// Far beyond any body that a call takes; the largest are some hundred bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Most calls that wait for a status at once: each holds a connection and wakes at every change.

@@ -20,8 +20,10 @@ pub struct Limits {
     /// many: a guesser gets nowhere with them, and needs many addresses to keep an account's owner
     /// out.
     pub account: Rate,
-    /// Tickets asked for by one player.
+    /// Tickets and parties asked for by one player.
     pub queue: Rate,
+    /// Tickets and parties asked for from one address.
+    pub queue_address: Rate,
 }
 
 impl Default for Limits {
@@ -41,6 +43,11 @@ impl Default for Limits {
                 burst: 20,
                 interval: Duration::from_secs(1),
             },
+            // A LAN party behind one address; whoever would fill the queue gets 36,000 an hour.
+            queue_address: Rate {
+                burst: 600,
+                interval: Duration::from_millis(100),
+            },
         }
     }
 }
@@ -59,6 +66,7 @@ pub(crate) struct Limiter {
     accounts: Buckets<(String, IpAddr)>,
     accounts_anywhere: Buckets<String>,
     queues: Buckets<Uuid>,
+    queue_addresses: Buckets<IpAddr>,
 }
 
 impl Limiter {
@@ -71,6 +79,7 @@ impl Limiter {
                 interval: (limits.account.interval / ANYWHERE).max(Duration::from_millis(1)),
             }),
             queues: Buckets::new(limits.queue),
+            queue_addresses: Buckets::new(limits.queue_address),
         }
     }
 
@@ -90,9 +99,15 @@ impl Limiter {
         self.accounts_anywhere.take(name_key, now)
     }
 
-    /// Counts a ticket that a player asks for.
-    pub(crate) fn queue(&self, player_id: Uuid, now: DateTime<Utc>) -> Result<(), Problem> {
-        self.queues.take(player_id, now)
+    /// Counts a ticket or a party that a player asks for.
+    pub(crate) fn queue(
+        &self,
+        player_id: Uuid,
+        address: IpAddr,
+        now: DateTime<Utc>,
+    ) -> Result<(), Problem> {
+        self.queues.take(player_id, now)?;
+        self.queue_addresses.take(address, now)
     }
 }
 

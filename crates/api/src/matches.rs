@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use gs_store::{Match, MatchSlot};
+use gs_store::{Match, MatchSlot, Substitute};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -15,6 +15,7 @@ use crate::body::{Params, Segments, parse_id};
 use crate::cursor;
 use crate::openapi::tag;
 use crate::problem::{FieldError, NotFound, Problem};
+use crate::statistics::rounded;
 use crate::timestamp::Timestamp;
 
 /// A match
@@ -118,7 +119,14 @@ pub(crate) struct MatchDocument {
     winner: Option<Uuid>,
     /// How many ticks ran.
     ticks: Option<u32>,
+    /// Those who were matched into it.
     players: Vec<MatchPlayer>,
+    /// Those who came while it ran, to slots that were free; it counts for none of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    substitutes: Vec<SubstituteDocument>,
+    /// The region that was best for the players, where the mode's rules know regions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
@@ -136,6 +144,33 @@ pub(crate) struct MatchPlayer {
     score: Option<i32>,
     /// The game's own.
     statistics: Option<BTreeMap<String, i32>>,
+    /// The rating before the match, where it counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rating_before: Option<i32>,
+    /// The rating after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rating_after: Option<i32>,
+}
+
+/// A player who came to a match while it ran.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Substitute)]
+pub(crate) struct SubstituteDocument {
+    slot: u8,
+    player_id: Uuid,
+    username: String,
+    team: Option<u8>,
+}
+
+impl SubstituteDocument {
+    fn of(substitute: Substitute) -> Self {
+        Self {
+            slot: substitute.slot,
+            player_id: substitute.player_id,
+            username: substitute.username,
+            team: substitute.team,
+        }
+    }
 }
 
 impl MatchDocument {
@@ -159,6 +194,12 @@ impl MatchDocument {
             winner: found.winner,
             ticks: found.ticks,
             players: found.slots.into_iter().map(MatchPlayer::of).collect(),
+            substitutes: found
+                .substitutes
+                .into_iter()
+                .map(SubstituteDocument::of)
+                .collect(),
+            region: found.region,
             created_at: Timestamp(found.created_at),
             started_at: found.started_at.map(Timestamp),
             ended_at: found.ended_at.map(Timestamp),
@@ -177,6 +218,8 @@ impl MatchPlayer {
             placement: result.as_ref().map(|r| r.placement),
             score: result.as_ref().map(|r| r.score),
             statistics: result.map(|r| r.statistics.into_iter().collect()),
+            rating_before: slot.rating.map(|(before, _)| rounded(before.value)),
+            rating_after: slot.rating.map(|(_, after)| rounded(after.value)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the HTTP service counts, for Prometheus.
+//! What the service counts, for Prometheus.
 
 use std::time::Duration;
 
@@ -78,6 +78,93 @@ impl HttpMetrics {
     }
 }
 
+/// Counts what matchmaking does. Labels are bounded by the games that are served.
+#[derive(Clone)]
+pub(crate) struct MatchmakingMetrics {
+    waiting: Family<ModeLabels, Gauge>,
+    matches: Family<ModeLabels, Counter>,
+    waits: Family<ModeLabels, Histogram, fn() -> Histogram>,
+    passes: Family<GameLabels, Histogram, fn() -> Histogram>,
+}
+
+impl MatchmakingMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            waiting: Family::default(),
+            matches: Family::default(),
+            waits: Family::new_with_constructor(waits),
+            passes: Family::new_with_constructor(histogram),
+        }
+    }
+
+    /// Adds the metrics to a registry, under their whole names.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "gameserver_matchmaking_players_waiting",
+            "Players in the queue, as the process that leads it saw it last",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "gameserver_matchmaking_matches",
+            "Matches that were formed",
+            self.matches.clone(),
+        );
+        registry.register(
+            "gameserver_matchmaking_wait_seconds",
+            "How long players had waited when their match was formed",
+            self.waits.clone(),
+        );
+        registry.register(
+            "gameserver_matchmaking_pass_seconds",
+            "How long it took to look at a game's queue and find its matches",
+            self.passes.clone(),
+        );
+    }
+
+    pub(crate) fn waiting(&self, game: &str, mode: &str, players: usize) {
+        let players = i64::try_from(players).unwrap_or(i64::MAX);
+        self.waiting
+            .get_or_create(&ModeLabels::new(game, mode))
+            .set(players);
+    }
+
+    pub(crate) fn formed(&self, game: &str, mode: &str, waits: impl Iterator<Item = Duration>) {
+        let labels = ModeLabels::new(game, mode);
+        self.matches.get_or_create(&labels).inc();
+        let histogram = self.waits.get_or_create(&labels);
+        waits.for_each(|wait| histogram.observe(wait.as_secs_f64()));
+    }
+
+    pub(crate) fn pass(&self, game: &str, took: Duration) {
+        let labels = GameLabels {
+            game: game.to_owned(),
+        };
+        self.passes
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModeLabels {
+    game: String,
+    mode: String,
+}
+
+impl ModeLabels {
+    fn new(game: &str, mode: &str) -> Self {
+        Self {
+            game: game.to_owned(),
+            mode: mode.to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GameLabels {
+    game: String,
+}
+
 /// A request that is being answered.
 pub(crate) struct InFlight(Gauge);
 
@@ -126,4 +213,9 @@ fn class(status: StatusCode) -> &'static str {
 /// 0.5 ms to 32 s: from a read in memory to the longest poll.
 fn histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 2.0, 17))
+}
+
+/// 0.5 s to 17 min: from whoever is expected to whoever gives up.
+fn waits() -> Histogram {
+    Histogram::new(exponential_buckets(0.5, 2.0, 12))
 }

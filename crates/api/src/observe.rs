@@ -69,7 +69,7 @@ pub(crate) async fn observe(
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let wait = match route {
-        Some(route) if route.as_str() == queue::STATUS_PATH => asked_wait(request.uri()),
+        Some(route) if route.as_str() == queue::status::STATUS_PATH => asked_wait(request.uri()),
         _ => Duration::ZERO,
     };
     match tokio::time::timeout(wait + MAX_REQUEST_TIME, next.run(request)).await {
@@ -87,7 +87,7 @@ fn asked_wait(uri: &Uri) -> Duration {
 
     let asked = Query::<Asked>::try_from_uri(uri).ok();
     let seconds = asked.and_then(|Query(asked)| asked.wait).unwrap_or(0);
-    Duration::from_secs(seconds).min(queue::MAX_WAIT)
+    Duration::from_secs(seconds).min(queue::status::MAX_WAIT)
 }
 
 fn is_request_id(id: &HeaderValue) -> bool {

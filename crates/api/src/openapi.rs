@@ -19,8 +19,8 @@ use crate::problem::{
     TooManyRequests, Unauthorized, Unavailable, UnsupportedMediaType,
 };
 use crate::{
-    Shared, account, admin, auth, boards, games, health, matches, queue, room_token, statistics,
-    webhooks,
+    Shared, account, admin, auth, boards, games, health, matches, parties, queue, room_token,
+    statistics, webhooks,
 };
 
 /// Every call of the contract.
@@ -37,16 +37,24 @@ pub(crate) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(room_token::room_token))
         .routes(routes!(queue::enqueue))
         .routes(routes!(queue::cancel))
-        .routes(routes!(queue::status))
+        .routes(routes!(queue::status::status))
+        .routes(routes!(queue::accept))
+        .routes(routes!(parties::create))
+        .routes(routes!(parties::join))
+        .routes(routes!(parties::one))
+        .routes(routes!(parties::leave))
         .routes(routes!(games::list))
         .routes(routes!(games::module))
         .routes(routes!(matches::one))
         .routes(routes!(matches::of_player))
         .routes(routes!(boards::page))
         .routes(routes!(statistics::of_player))
+        .routes(routes!(statistics::ratings::of_player))
         .routes(routes!(webhooks::livekit).layer(DefaultBodyLimit::max(webhooks::MAX_BODY_BYTES)))
         .routes(routes!(admin::ban, admin::lift_ban))
         .routes(routes!(admin::bans))
+        .routes(routes!(admin::queues::queues))
+        .routes(routes!(admin::queues::queued))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready));
     add_common_answers(routes.get_openapi_mut());

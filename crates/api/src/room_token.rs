@@ -15,6 +15,7 @@ use crate::body::Params;
 use crate::caller::Caller;
 use crate::openapi::tag;
 use crate::problem::{Conflict, Problem};
+use crate::queue::status::playing;
 use crate::timestamp::Timestamp;
 
 /// A LiveKit token for a room
@@ -37,8 +38,7 @@ pub(crate) async fn room_token(
         false => None,
     };
     // A room that does not exist and one of others answer alike.
-    let Some(found) = found.filter(|m| m.slots.iter().any(|s| s.player_id == caller.player_id))
-    else {
+    let Some(found) = found.filter(|m| m.plays(caller.player_id).is_some()) else {
         return Err(Problem::forbidden("you were not matched into this room"));
     };
     if !is_joinable(&found) {
@@ -100,11 +100,11 @@ pub(crate) struct Minted {
 
 /// A token for one of the match's players.
 pub(crate) fn mint(shared: &Shared, found: &Match, player_id: Uuid) -> Result<Minted, Problem> {
-    let name = found
-        .slots
+    let players = playing(found);
+    let name = players
         .iter()
-        .find(|s| s.player_id == player_id)
-        .map(|s| s.username.as_str());
+        .find(|player| player.player_id == player_id)
+        .map(|player| player.username.as_str());
     let minted = shared.parts.room_tokens.player_token(
         &player_id.to_string(),
         name.unwrap_or_default(),

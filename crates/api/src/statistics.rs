@@ -1,5 +1,7 @@
 //! `/stats`.
 
+pub(crate) mod ratings;
+
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -7,8 +9,8 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use gs_matchmaker::Rating;
-use gs_store::{BoardKey, DEFAULT_BOARD, PlayerStatistics};
+use gs_matchmaker::PLACEMENT_MATCHES;
+use gs_store::{BoardKey, DEFAULT_BOARD, Player, PlayerStatistics};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -17,6 +19,7 @@ use crate::Shared;
 use crate::boards::{ME, known_game};
 use crate::body::{Params, Segments, parse_id};
 use crate::caller::Caller;
+use crate::catalog::GameInfo;
 use crate::openapi::tag;
 use crate::problem::{FieldError, NotFound, Problem, Unauthorized};
 use crate::timestamp::Timestamp;
@@ -46,24 +49,9 @@ pub(crate) async fn of_player(
     Params(params): Params<StatsParams>,
 ) -> Result<Response, Problem> {
     let game = known_game(&shared, &game)?;
-    if let Some(mode) = &params.mode
-        && !game.modes.iter().any(|known| known.name == *mode)
-    {
-        let names: Vec<&str> = game.modes.iter().map(|m| m.name.as_str()).collect();
-        let message = format!("has to be one of: {}", names.join(", "));
-        return Err(Problem::invalid(vec![FieldError::new("mode", message)]));
-    }
-    let player_id = match (player.as_str(), caller) {
-        (ME, Some(caller)) => caller.player_id,
-        (ME, None) => {
-            let detail = "`me` needs `Authorization: Bearer` with an access token";
-            return Err(Problem::unauthorized(detail));
-        }
-        (id, _) => parse_id(id, "player")?,
-    };
-    let Some(player) = shared.store().player(player_id).await? else {
-        return Err(Problem::not_found("there is no such player"));
-    };
+    check_mode(&game, params.mode.as_deref())?;
+    let player = known_player(&shared, caller, &player).await?;
+    let player_id = player.id;
 
     let now = shared.now();
     let modes = shared.store().statistics(&game.id, player_id, now).await?;
@@ -71,10 +59,10 @@ pub(crate) async fn of_player(
         .mode
         .as_deref()
         .or(game.modes.first().map(|m| m.name.as_str()));
-    let rating = modes
-        .iter()
-        .find(|(mode, _)| Some(mode.as_str()) == rated_mode)
-        .map_or_else(Rating::default, |(_, statistics)| statistics.rating);
+    let rated = modes.iter().find(|(m, _)| Some(m.as_str()) == rated_mode);
+    let (rating, rated_matches) = rated.map_or_else(Default::default, |(_, statistics)| {
+        (statistics.rating, statistics.matches)
+    });
     let mut sum = Sum::default();
     for (mode, statistics) in modes {
         if params.mode.as_ref().is_none_or(|wanted| *wanted == mode) {
@@ -103,6 +91,7 @@ pub(crate) async fn of_player(
         mode: params.mode,
         rating: rounded(rating.value),
         rating_uncertainty: rounded(rating.uncertainty),
+        placement_matches_left: u64::from(PLACEMENT_MATCHES).saturating_sub(rated_matches),
         rank,
         matches: sum.matches,
         wins: sum.wins,
@@ -137,9 +126,13 @@ pub(crate) struct Stats {
     /// How good the player is held to be; 1500 is where everyone starts.
     #[schema(example = 1500)]
     rating: i32,
-    /// The rating's standard deviation: 350 at first, less with every match.
+    /// The rating's standard deviation: 350 at first, less with every match, and more again when
+    /// the player is long away.
     #[schema(example = 350)]
     rating_uncertainty: i32,
+    /// How many rated matches are left in the mode until the rating says something.
+    #[schema(example = 10)]
+    placement_matches_left: u64,
     /// The rank on the board `default` in its current season; null where the player is not on it.
     rank: Option<u64>,
     /// Matches that counted: wins, losses and draws together.
@@ -157,6 +150,35 @@ pub(crate) struct Stats {
     online: bool,
     /// When the last match that counted ended.
     last_played_at: Option<Timestamp>,
+}
+
+/// Refuses a mode that the game does not have.
+fn check_mode(game: &GameInfo, mode: Option<&str>) -> Result<(), Problem> {
+    let Some(mode) = mode else { return Ok(()) };
+    if game.modes.iter().any(|known| known.name == mode) {
+        return Ok(());
+    }
+    let names: Vec<&str> = game.modes.iter().map(|m| m.name.as_str()).collect();
+    let message = format!("has to be one of: {}", names.join(", "));
+    Err(Problem::invalid(vec![FieldError::new("mode", message)]))
+}
+
+/// The player of a path: an id, or `me`.
+async fn known_player(
+    shared: &Shared,
+    caller: Option<Caller>,
+    player: &str,
+) -> Result<Player, Problem> {
+    let id = match (player, caller) {
+        (ME, Some(caller)) => caller.player_id,
+        (ME, None) => {
+            let detail = "`me` needs `Authorization: Bearer` with an access token";
+            return Err(Problem::unauthorized(detail));
+        }
+        (id, _) => parse_id(id, "player")?,
+    };
+    let player = shared.store().player(id).await?;
+    player.ok_or_else(|| Problem::not_found("there is no such player"))
 }
 
 /// A rating as players are shown it.

@@ -12,6 +12,7 @@ use gs_authority::{LoadError, LoadedGame, Modules};
 use gs_engine::manifest::{Audience, LeaderboardRule, Manifest};
 use gs_engine::simulation::MatchConfig;
 use gs_engine::{AuthorityMode, Simulation};
+use gs_matchmaker::Rules;
 use gs_sandbox::{GameModule, Sandbox};
 use gs_store::{BoardInfo, BoardRule, CountsOn, DEFAULT_BOARD, Season};
 use tokio_util::sync::CancellationToken;
@@ -274,6 +275,7 @@ fn mode(name: &str, config: &ModeConfig, manifest: &Manifest) -> anyhow::Result<
     Ok(GameMode {
         name: name.to_owned(),
         players,
+        rules: Arc::new(Rules::for_players(players, manifest.teams)),
         authority_mode: authority_mode.to_string(),
         rated,
     })

@@ -247,13 +247,14 @@ fn serve(
 }
 
 fn settings(server: &ServerConfig, livekit: &LiveKit) -> Settings {
-    let address = Rate {
-        burst: server.sign_ins_per_minute,
-        interval: Duration::from_secs(60) / server.sign_ins_per_minute,
+    let each_minute = |times| Rate {
+        burst: times,
+        interval: Duration::from_secs(60) / times,
     };
     Settings {
         limits: Limits {
-            address,
+            address: each_minute(server.sign_ins_per_minute),
+            queue_address: each_minute(server.tickets_per_minute),
             ..Limits::default()
         },
         cors_origins: match &server.cors_origins {

@@ -61,6 +61,19 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// The default rules for matches of so many players on so many teams (0: everyone for
+    /// themselves).
+    pub fn for_players(players: u8, teams: u8) -> Self {
+        Self {
+            players: PlayerCount::exactly(players),
+            teams: match teams {
+                0 => Teams::Everyone,
+                count => Teams::Even(count),
+            },
+            ..Self::default()
+        }
+    }
+
     /// Most players of a party: it stays together, so it fits a team.
     pub fn largest_party(&self) -> u8 {
         match &self.teams {

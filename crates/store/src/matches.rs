@@ -18,8 +18,8 @@ pub trait Matches: Send + Sync {
     /// room's name: all of it or nothing. Of each group that is named, all tickets have to be.
     async fn form_match(&self, new: NewMatch) -> StoreResult<FormMatch>;
 
-    /// The matches of a game that are forming, whose rooms are to be made, oldest first.
-    async fn forming_matches(&self, game: &str) -> StoreResult<Vec<Match>>;
+    /// The matches that are forming, whose rooms are to be made, oldest first.
+    async fn forming_matches(&self) -> StoreResult<Vec<Match>>;
 
     /// Notes that the room exists, from when the match can be claimed. Answers false where the
     /// match is not forming any more.

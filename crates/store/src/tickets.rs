@@ -24,6 +24,9 @@ pub trait Tickets: Send + Sync {
     /// The ticket that this player drew last, whatever became of it.
     async fn newest_ticket(&self, player_id: Uuid) -> StoreResult<Option<Ticket>>;
 
+    /// The tickets that a match has, ascending by id.
+    async fn tickets_of_match(&self, match_id: Uuid) -> StoreResult<Vec<Ticket>>;
+
     /// Notes that the player still waits. Does nothing to a ticket that is no longer queued.
     async fn touch_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<()>;
 

@@ -42,6 +42,7 @@ async fn whoever_guesses_keeps_the_owner_from_signing_in_nowhere_else() {
         address: PLENTY,
         account: once_an_hour(2),
         queue: PLENTY,
+        queue_address: PLENTY,
     })
     .await;
     world.register("Ada").await;
@@ -75,6 +76,7 @@ async fn an_account_that_is_guessed_from_everywhere_slows_all_down() {
         address: PLENTY,
         account: once_an_hour(2),
         queue: PLENTY,
+        queue_address: PLENTY,
     })
     .await;
     world.register("Ada").await;
@@ -101,6 +103,7 @@ async fn passwords_tried_for_a_change_or_an_erasure_are_counted_too() {
         address: PLENTY,
         account: once_an_hour(2),
         queue: PLENTY,
+        queue_address: PLENTY,
     })
     .await;
     let ada = world.register("Ada").await;
@@ -142,6 +145,7 @@ async fn every_call_that_signs_in_or_is_costly_counts_for_its_address() {
             address: once_an_hour(1),
             account: PLENTY,
             queue: PLENTY,
+            queue_address: PLENTY,
         })
         .await;
         let first = limited
@@ -167,6 +171,7 @@ async fn the_address_that_a_trusted_proxy_names_counts_and_nobody_elses_word_doe
             address: once_an_hour(1),
             account: PLENTY,
             queue: PLENTY,
+            queue_address: PLENTY,
         },
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
         ..World::settings()

@@ -62,6 +62,7 @@ impl World {
                 address: rate,
                 account: rate,
                 queue: rate,
+                queue_address: rate,
             },
             webhooks: Some(Webhooks::new(LIVEKIT_KEY, LIVEKIT_SECRET)),
             ..Default::default()
@@ -492,12 +493,14 @@ impl GameCatalog for Catalog {
                 GameMode {
                     name: "default".to_owned(),
                     players: 2,
+                    rules: Arc::new(gs_matchmaker::Rules::for_players(2, 0)),
                     authority_mode: "validated".to_owned(),
                     rated: true,
                 },
                 GameMode {
                     name: "four".to_owned(),
                     players: 4,
+                    rules: Arc::new(gs_matchmaker::Rules::for_players(4, 0)),
                     authority_mode: "observer".to_owned(),
                     rated: false,
                 },

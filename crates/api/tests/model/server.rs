@@ -37,6 +37,7 @@ impl Server {
             address: rate,
             account: rate,
             queue: rate,
+            queue_address: rate,
         };
         let api = Api::new(ApiParts {
             store: store.clone(),
@@ -133,6 +134,7 @@ impl Games {
         let mode = |name: &str, rated: bool| GameMode {
             name: name.to_owned(),
             players: 2,
+            rules: Arc::new(gs_matchmaker::Rules::for_players(2, 0)),
             authority_mode: "full".to_owned(),
             rated,
         };

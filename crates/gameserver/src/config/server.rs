@@ -5,6 +5,7 @@
 //! | `server.host` | all addresses; 127.0.0.1 for `dev` | address to listen on |
 //! | `server.http_port` | 8080 | port of the HTTP API, 1–65535 |
 //! | `server.sign_ins_per_minute` | 60 | calls that sign somebody in, from one address, 1–60,000 |
+//! | `server.tickets_per_minute` | 600 | tickets and parties asked for from one address, 1–60,000 |
 //! | `server.trusted_proxies` | none | networks whose `Forwarded` and `X-Forwarded-For` are believed |
 //! | `server.cors_origins` | `["*"]` | origins whose pages may call the API |
 //! | `server.admin_key` | none | key to `/admin`, at least 32 characters |
@@ -32,6 +33,8 @@ pub(crate) struct ServerConfig {
     pub(crate) http_port: u16,
     /// Calls that sign somebody in, from one address.
     pub(crate) sign_ins_per_minute: u32,
+    /// Tickets and parties asked for from one address in a minute.
+    pub(crate) tickets_per_minute: u32,
     /// Who may say in whose name it asks.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// The origins whose pages may call; any where absent.
@@ -50,6 +53,7 @@ impl Default for ServerConfig {
             host: None,
             http_port: 8080,
             sign_ins_per_minute: SIGN_INS_PER_MINUTE,
+            tickets_per_minute: TICKETS_PER_MINUTE,
             trusted_proxies: Vec::new(),
             cors_origins: None,
             admin_key: None,
@@ -111,6 +115,7 @@ pub(super) struct ServerSection {
     host: Setting,
     http_port: Setting,
     sign_ins_per_minute: Setting,
+    tickets_per_minute: Setting,
     trusted_proxies: Option<Vec<Spanned<String>>>,
     cors_origins: Option<Vec<Spanned<String>>>,
     admin_key: Setting,
@@ -147,6 +152,13 @@ impl Reader<'_> {
                 otherwise.sign_ins_per_minute,
                 (1, MOST_SIGN_INS_PER_MINUTE),
                 "calls from 1 to 60000",
+            )?,
+            tickets_per_minute: self.number_or(
+                "server.tickets_per_minute",
+                &section.tickets_per_minute,
+                otherwise.tickets_per_minute,
+                (1, MOST_TICKETS_PER_MINUTE),
+                "tickets from 1 to 60000",
             )?,
             trusted_proxies: section
                 .trusted_proxies
@@ -291,6 +303,10 @@ fn is_origin(text: &str) -> bool {
 const SIGN_INS_PER_MINUTE: u32 = 60;
 /// For load tests: one a millisecond.
 const MOST_SIGN_INS_PER_MINUTE: u32 = 60_000;
+/// A LAN party behind one address; whoever would fill the queue gets 36,000 an hour.
+const TICKETS_PER_MINUTE: u32 = 600;
+/// One a millisecond, the finest that is counted.
+const MOST_TICKETS_PER_MINUTE: u32 = 60_000;
 /// Some 10 kB each while they wait: 160 MB when full.
 const MAX_CONNECTIONS: usize = 16_384;
 /// A school or a carrier's network behind one address, a few connections for each of its browsers.

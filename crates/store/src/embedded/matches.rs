@@ -102,15 +102,12 @@ impl Matches for EmbeddedStore {
         Ok(FormMatch::Formed)
     }
 
-    async fn forming_matches(&self, game: &str) -> StoreResult<Vec<Match>> {
+    async fn forming_matches(&self) -> StoreResult<Vec<Match>> {
         let mut tx = self.read().await?;
-        let rows = sqlx::query(
-            "SELECT * FROM matches WHERE game_id = ? AND status = 'forming'
-             ORDER BY created_at, id",
-        )
-        .bind(game)
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows =
+            sqlx::query("SELECT * FROM matches WHERE status = 'forming' ORDER BY created_at, id")
+                .fetch_all(&mut *tx)
+                .await?;
         all_with_slots(&mut tx, rows).await
     }
 

@@ -87,6 +87,14 @@ impl Tickets for EmbeddedStore {
         row.as_ref().map(rows::ticket).transpose()
     }
 
+    async fn tickets_of_match(&self, match_id: Uuid) -> StoreResult<Vec<Ticket>> {
+        let rows = sqlx::query("SELECT * FROM tickets WHERE match_id = ? ORDER BY id")
+            .bind(match_id.to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(rows::ticket).collect()
+    }
+
     async fn touch_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<()> {
         sqlx::query(
             "UPDATE tickets SET seen_at = max(seen_at, ?)

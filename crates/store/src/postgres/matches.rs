@@ -72,11 +72,10 @@ impl Matches for PostgresStore {
         self.try_form(&new).await
     }
 
-    async fn forming_matches(&self, game: &str) -> StoreResult<Vec<Match>> {
+    async fn forming_matches(&self) -> StoreResult<Vec<Match>> {
         let rows = select_matches!(
             "",
-            "matches WHERE game_id = $1 AND status = 'forming' ORDER BY created_at, id",
-            game,
+            "matches WHERE status = 'forming' ORDER BY created_at, id",
         );
         all(rows.fetch_all(&self.pool).await?)
     }

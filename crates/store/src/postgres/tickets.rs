@@ -50,6 +50,11 @@ impl Tickets for PostgresStore {
         row.map(Ticket::try_from).transpose()
     }
 
+    async fn tickets_of_match(&self, match_id: Uuid) -> StoreResult<Vec<Ticket>> {
+        let rows = select_tickets!("WHERE match_id = $1 ORDER BY id", match_id);
+        rows::tickets(rows.fetch_all(&self.pool).await?)
+    }
+
     async fn touch_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<()> {
         sqlx::query!(
             "UPDATE tickets SET seen_at = $2
