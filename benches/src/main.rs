@@ -7,6 +7,8 @@ mod feel;
 mod http;
 mod latency;
 mod load;
+mod matchmaker;
+mod ratings;
 mod replication;
 mod report;
 mod rollback;
@@ -47,6 +49,8 @@ enum Bench {
     Feel,
     Http,
     Latency,
+    Matchmaker,
+    Ratings,
     Replication,
     Rollback,
     Rooms,
@@ -66,6 +70,8 @@ async fn main() -> anyhow::Result<()> {
         Bench::Feel => feel::run(arguments.quick)?,
         Bench::Http => http::run(arguments.quick).await?,
         Bench::Latency => latency::run(arguments.quick, schema(&arena()?)?).await?,
+        Bench::Matchmaker => matchmaker::run(arguments.quick)?,
+        Bench::Ratings => ratings::run(arguments.quick),
         Bench::Replication => {
             let peers = server::root().join("target/peers");
             replication::run(arguments.quick, &peers.join("release/peer-replication"))?

@@ -23,8 +23,8 @@ pub(crate) fn run_bench(
     if !NAMES.contains(&name) {
         bail!("no bench `{name}`; there are: {}", NAMES.join(", "));
     }
-    // It measures the store by itself.
-    let server = name != "boards";
+    // They measure the store or a function by itself.
+    let server = !matches!(name, "boards" | "matchmaker" | "ratings");
     if server {
         crate::build(root, &mut Steps::new(crate::BUILD_STEPS))?;
     }
@@ -181,6 +181,8 @@ const NAMES: &[&str] = &[
     "feel",
     "http",
     "latency",
+    "matchmaker",
+    "ratings",
     "replication",
     "rollback",
     "rooms",
