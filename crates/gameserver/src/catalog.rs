@@ -12,7 +12,6 @@ use gs_authority::{LoadError, LoadedGame, Modules};
 use gs_engine::manifest::{Audience, LeaderboardRule, Manifest};
 use gs_engine::simulation::MatchConfig;
 use gs_engine::{AuthorityMode, Simulation};
-use gs_matchmaker::Rules;
 use gs_sandbox::{GameModule, Sandbox};
 use gs_store::{BoardInfo, BoardRule, CountsOn, DEFAULT_BOARD, Season};
 use tokio_util::sync::CancellationToken;
@@ -267,6 +266,7 @@ fn mode(name: &str, config: &ModeConfig, manifest: &Manifest) -> anyhow::Result<
             manifest.max_players
         );
     }
+    let rules = config.matchmaking.rules(players, manifest)?;
     let authority_mode = authority_mode(config.authority_mode.as_ref(), manifest)?;
     // What players agree on among themselves does not count unless the configuration says so.
     let rated = config
@@ -274,8 +274,8 @@ fn mode(name: &str, config: &ModeConfig, manifest: &Manifest) -> anyhow::Result<
         .unwrap_or(authority_mode != AuthorityMode::Observer);
     Ok(GameMode {
         name: name.to_owned(),
-        players,
-        rules: Arc::new(Rules::for_players(players, manifest.teams)),
+        players: rules.players.max,
+        rules: Arc::new(rules),
         authority_mode: authority_mode.to_string(),
         rated,
     })

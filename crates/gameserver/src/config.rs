@@ -6,6 +6,7 @@
 mod boards;
 mod games;
 mod livekit;
+mod matchmaking;
 mod reader;
 mod secret;
 mod server;

@@ -10,6 +10,7 @@
 //! | `games.ID.rated` | `true`, but `false` in `observer` | whether scores of its matches count |
 //! | `games.ID.options` | `{}` | passed to the module as its options, at most 4 KiB as JSON; players are sent them, `${ENV}` filled in, so they must hold no secrets |
 //! | `games.ID.modes.NAME.players`, `.authority_mode`, `.rated` | the game's | another way to play it, which players queue for by its name; `rated` of a game that is not in `observer` is not for its modes that are |
+//! | `games.ID.matchmaking`, `games.ID.modes.NAME.matchmaking` | see [`super::matchmaking`] | who plays with whom |
 //! | `games.ID.boards.NAME` | the module's own, `default` | its leaderboards, see [`super::boards`] |
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::boards::BoardEntry;
+use super::matchmaking::{Matchmaking, Source};
 use super::reader::{Reader, Setting};
 use super::{BoardConfig, ConfigError, Place};
 
@@ -48,6 +50,8 @@ pub(crate) struct ModeConfig {
     pub(crate) authority_mode: Option<ModeSetting>,
     /// Whether scores count; where absent, what the server saw for itself does.
     pub(crate) rated: Option<bool>,
+    /// Who plays with whom.
+    pub(crate) matchmaking: Matchmaking,
 }
 
 /// An authority mode, and where it was chosen.
@@ -73,6 +77,7 @@ pub(super) struct GameEntry {
     players: Setting,
     authority_mode: Setting,
     rated: Setting,
+    matchmaking: Option<Spanned<Source>>,
     options: Option<serde_json::Value>,
     modes: Option<BTreeMap<String, Spanned<ModeEntry>>>,
     boards: Option<BTreeMap<String, Spanned<BoardEntry>>>,
@@ -84,6 +89,7 @@ struct ModeEntry {
     players: Setting,
     authority_mode: Setting,
     rated: Setting,
+    matchmaking: Option<Spanned<Source>>,
 }
 
 impl Reader<'_> {
@@ -125,6 +131,7 @@ impl Reader<'_> {
         let default_mode = self.mode_config(
             &key,
             (&game.players, &game.authority_mode, &game.rated),
+            game.matchmaking.as_ref(),
             &ModeConfig {
                 authority_mode: authority_mode.cloned(),
                 ..ModeConfig::default()
@@ -145,8 +152,11 @@ impl Reader<'_> {
                 players,
                 authority_mode,
                 rated,
+                matchmaking,
             } = &mode.value;
-            let mode = self.mode_config(&key, (players, authority_mode, rated), &default_mode)?;
+            let settings = (players, authority_mode, rated);
+            let matchmaking = matchmaking.as_ref();
+            let mode = self.mode_config(&key, settings, matchmaking, &default_mode)?;
             modes.insert(name.clone(), mode);
         }
         let boards = match &game.boards {
@@ -209,6 +219,7 @@ impl Reader<'_> {
         &self,
         key: &str,
         (players, authority_mode, rated): (&Setting, &Setting, &Setting),
+        matchmaking: Option<&Spanned<Source>>,
         otherwise: &ModeConfig,
     ) -> Result<ModeConfig, ConfigError> {
         let mut mode = otherwise.clone();
@@ -217,7 +228,16 @@ impl Reader<'_> {
                 format!("{key}.players"),
                 gs_engine::manifest::MAX_SLOTS as u8,
             );
-            mode.players = Some(self.number(&key, players, (1, max), "players from 1 to 64")?);
+            let players = self.number(&key, players, (1, max), "players from 1 to 64")?;
+            mode.players = Some(players);
+            // A mode's own number comes before that of its game's rules.
+            if mode.matchmaking.has_players() {
+                mode.matchmaking = mode.matchmaking.with_players(players);
+            }
+        }
+        if let Some(matchmaking) = matchmaking {
+            let own = self.matchmaking(&format!("{key}.matchmaking"), matchmaking)?;
+            mode.matchmaking = own.over(&mode.matchmaking);
         }
         if let Some(authority_mode) = authority_mode {
             let key = format!("{key}.authority_mode");

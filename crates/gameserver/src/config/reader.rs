@@ -118,7 +118,12 @@ impl Reader<'_> {
     }
 
     /// Fills in `${NAME}` and `${NAME:-default}`; `$$` stands for one dollar sign.
-    fn expand<T>(&self, key: &str, at: &Spanned<T>, raw: &str) -> Result<String, ConfigError> {
+    pub(super) fn expand<T>(
+        &self,
+        key: &str,
+        at: &Spanned<T>,
+        raw: &str,
+    ) -> Result<String, ConfigError> {
         let mut out = String::new();
         let mut rest = raw;
         while let Some(dollar) = rest.find('$') {
