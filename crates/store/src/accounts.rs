@@ -64,8 +64,8 @@ pub trait Accounts: Send + Sync {
         forget_replaced_before: DateTime<Utc>,
     ) -> StoreResult<()>;
 
-    /// Bans a player, in one step with ending all sessions and cancelling queued tickets. A ban
-    /// that stands is replaced. Answers false where there is no such player.
+    /// Bans a player, in one step with ending all sessions, leaving the party, cancelling queued
+    /// tickets and declining what the player is asked to accept. A ban that stands is replaced. Answers false where there is no such player.
     async fn ban(&self, ban: Ban) -> StoreResult<bool>;
 
     /// Lifts a player's ban. Answers false where there is none at `now`.
@@ -87,10 +87,10 @@ pub trait Accounts: Send + Sync {
     async fn account_data(&self, player_id: Uuid) -> StoreResult<Option<AccountData>>;
 
     /// Erases a player: name, address, password, sessions and tickets go (a queued ticket with
-    /// them), and so does the history of ratings; matches, statistics and board entries stay, under
-    /// the name [`erased_name`]. A ban stays, too. The name is free again. Answers false where there
-    /// is no such player, or it is erased already; an erased player can neither register nor open a
-    /// session.
+    /// them), and so does the history of ratings; the player leaves the party; matches, statistics
+    /// and board entries stay, under the name [`erased_name`]. A ban stays, too. The name is free
+    /// again. Answers false where there is no such player, or it is erased already; an erased player
+    /// can neither register nor open a session.
     async fn erase_player(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool>;
 }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -6,7 +6,7 @@ use gs_matchmaker::{AttributeValue, Rating};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{StoreError, StoreResult};
+use crate::{MAX_PARTY, StoreError, StoreResult};
 
 /// Players who wait for a match.
 ///
@@ -30,14 +30,15 @@ pub trait Tickets: Send + Sync {
     /// Notes that the player still waits. Does nothing to a ticket that is no longer queued.
     async fn touch_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<()>;
 
-    /// Takes a player, and with that the group, out of the queue. While players are asked to accept
+    /// Takes a player, and with that the group, out of the queue. While the group is asked to accept
     /// a match, it declines.
     async fn cancel_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Cancel>;
 
     /// The games that somebody is queued for, each once, in alphabetical order.
     async fn queued_games(&self) -> StoreResult<Vec<String>>;
 
-    /// Who waits for a game, first come first, at most `limit`.
+    /// Who waits for a game, first come first, at most `limit` tickets. Groups are whole: one that
+    /// would go beyond the limit is left out with all that came later.
     async fn queued_tickets(&self, game: &str, limit: u32) -> StoreResult<Vec<Ticket>>;
 
     /// Times out the queued groups of which a ticket was not touched since `not_seen_since`; answers
@@ -255,6 +256,50 @@ impl NewGroup {
             queued_at,
         }
     }
+
+    /// Whether it can be stored, and read again.
+    pub(crate) fn check(&self) -> StoreResult<()> {
+        let count = self.tickets.len();
+        if !(1..=MAX_PARTY).contains(&count) {
+            let message = format!("a group has 1 to {MAX_PARTY} players, not {count}");
+            return Err(StoreError::Invalid(message));
+        }
+        let players: BTreeSet<Uuid> = self.tickets.iter().map(|t| t.player_id).collect();
+        if players.len() < count {
+            let message = format!("a player is in group {} twice", self.id);
+            return Err(StoreError::Invalid(message));
+        }
+        // JSON has no other numbers: a ticket with one could never be read again, nor its queue.
+        match self.tickets.iter().find(|t| !t.search.is_finite()) {
+            Some(ticket) => Err(StoreError::Invalid(format!(
+                "ticket {} is to be matched by a number that is none",
+                ticket.id
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Search {
+    fn is_finite(&self) -> bool {
+        let numbers = [self.skill, self.rating.value, self.rating.uncertainty];
+        let attributes = self.attributes.values().map(|value| match value {
+            AttributeValue::Number(number) => number.is_finite(),
+            AttributeValue::Text(_) | AttributeValue::Texts(_) => true,
+        });
+        numbers.into_iter().all(f64::is_finite) && attributes.into_iter().all(|finite| finite)
+    }
+}
+
+/// The first `limit` of tickets that were asked for up to one more, without a group that goes on
+/// beyond them.
+pub(crate) fn whole_groups(mut tickets: Vec<Ticket>, limit: u32) -> Vec<Ticket> {
+    let limit = limit as usize;
+    if let Some(cut) = tickets.get(limit).map(|ticket| ticket.group_id) {
+        tickets.truncate(limit);
+        while tickets.pop_if(|ticket| ticket.group_id == cut).is_some() {}
+    }
+    tickets
 }
 
 /// What became of [`Tickets::enqueue`].

@@ -10,6 +10,13 @@ ALTER TABLE tickets ADD COLUMN returned BOOLEAN NOT NULL DEFAULT FALSE;
 -- What the player answered who was asked to accept the match.
 ALTER TABLE tickets ADD COLUMN accepted BOOLEAN;
 CREATE INDEX tickets_group ON tickets (group_id) WHERE status IN ('queued', 'accepting', 'placing');
+CREATE INDEX tickets_party ON tickets (party_id)
+    WHERE party_id IS NOT NULL AND status IN ('queued', 'accepting', 'placing');
+-- The order in which a queue is read: groups are together.
+DROP INDEX tickets_queue;
+CREATE INDEX tickets_queue ON tickets (game_id, queued_at, group_id, id) WHERE status = 'queued';
+-- The order in which tickets were drawn, in which they are recorded.
+CREATE INDEX tickets_game ON tickets (game_id, queued_at, id);
 DROP INDEX tickets_one_live;
 CREATE UNIQUE INDEX tickets_one_live ON tickets (player_id, game_id)
     WHERE status IN ('queued', 'accepting', 'placing');

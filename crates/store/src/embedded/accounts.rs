@@ -331,18 +331,13 @@ impl Accounts for EmbeddedStore {
         if erased.rows_affected() == 0 {
             return Ok(false);
         }
-        if let Some(party) = parties::party_id_of(&mut tx, player_id).await? {
-            parties::leave(&mut tx, party, player_id, now).await?;
-        }
+        parties::withdraw_player(&mut tx, player_id, now).await?;
         for statement in [
             "DELETE FROM credentials WHERE player_id = ?",
             "DELETE FROM refresh_tokens WHERE player_id = ?",
             "UPDATE match_slots SET rating_before = NULL, uncertainty_before = NULL,
                  rating_after = NULL, uncertainty_after = NULL
              WHERE player_id = ? AND rating_after IS NOT NULL",
-            "UPDATE tickets SET status = 'cancelled', reason = 'a member of the party is gone'
-             WHERE status = 'queued' AND group_id IN (
-                 SELECT group_id FROM tickets WHERE player_id = ? AND status = 'queued')",
             "DELETE FROM tickets WHERE player_id = ?",
         ] {
             sqlx::query(statement)

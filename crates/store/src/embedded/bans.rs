@@ -2,8 +2,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::EmbeddedStore;
 use super::rows::{self, millis};
+use super::{EmbeddedStore, parties};
 use crate::{Ban, StoreResult};
 
 impl EmbeddedStore {
@@ -28,15 +28,7 @@ impl EmbeddedStore {
             .bind(ban.player_id.to_string())
             .execute(&mut *tx)
             .await?;
-        sqlx::query(
-            "UPDATE tickets SET status = 'cancelled', changed_at = ?
-             WHERE status = 'queued' AND group_id IN (
-                 SELECT group_id FROM tickets WHERE player_id = ? AND status = 'queued')",
-        )
-        .bind(millis(ban.banned_at))
-        .bind(ban.player_id.to_string())
-        .execute(&mut *tx)
-        .await?;
+        parties::withdraw_player(&mut tx, ban.player_id, ban.banned_at).await?;
         tx.commit().await?;
         self.changed();
         Ok(true)

@@ -3,7 +3,7 @@ use sqlx::{Row, Sqlite, Transaction};
 use uuid::Uuid;
 
 use super::rows::{self, millis};
-use super::{EmbeddedStore, acceptance};
+use super::{EmbeddedStore, acceptance, tickets};
 use crate::{
     CreateParty, JoinParty, LeaveParty, MAX_PARTY, NewParty, Parties, Party, PartyMember,
     StoreError, StoreResult,
@@ -119,7 +119,7 @@ impl Parties for EmbeddedStore {
 }
 
 /// Takes a player who is in a party out of it; answers what is left of it.
-pub(super) async fn leave(
+async fn leave(
     tx: &mut Transaction<'_, Sqlite>,
     party_id: Uuid,
     player_id: Uuid,
@@ -132,13 +132,15 @@ pub(super) async fn leave(
         .await?;
     let party = party_id.to_string();
     sqlx::query(
-        "UPDATE parties SET used_at = max(used_at, ?1), leader_id = coalesce((
-             SELECT player_id FROM party_members WHERE party_id = ?2
-             ORDER BY player_id <> leader_id, joined_at, player_id LIMIT 1), leader_id)
+        "UPDATE parties SET used_at = max(used_at, ?1), leader_id = CASE leader_id
+             WHEN ?3 THEN coalesce((SELECT player_id FROM party_members WHERE party_id = ?2
+                 ORDER BY joined_at, player_id LIMIT 1), leader_id)
+             ELSE leader_id END
          WHERE id = ?2",
     )
     .bind(millis(now))
     .bind(&party)
+    .bind(player_id.to_string())
     .execute(&mut **tx)
     .await?;
     sqlx::query(
@@ -151,8 +153,22 @@ pub(super) async fn leave(
     select_party(tx, party_id).await
 }
 
+/// Takes a player out of the party and out of the queues.
+pub(super) async fn withdraw_player(
+    tx: &mut Transaction<'_, Sqlite>,
+    player_id: Uuid,
+    now: DateTime<Utc>,
+) -> StoreResult<()> {
+    if let Some(party) = party_id_of(tx, player_id).await? {
+        leave(tx, party, player_id, now).await?;
+    }
+    let groups = tickets::waiting_groups_of(tx, player_id).await?;
+    acceptance::withdraw(tx, &groups, None, now).await?;
+    Ok(())
+}
+
 /// The party that a player is in.
-pub(super) async fn party_id_of(
+async fn party_id_of(
     tx: &mut Transaction<'_, Sqlite>,
     player_id: Uuid,
 ) -> StoreResult<Option<Uuid>> {
@@ -170,26 +186,15 @@ async fn stop_waiting(
     reason: &str,
     now: DateTime<Utc>,
 ) -> StoreResult<()> {
-    let asked = sqlx::query(
-        "SELECT id, match_id FROM tickets WHERE party_id = ? AND status = 'accepting'
-         GROUP BY match_id",
+    let rows = sqlx::query(
+        "SELECT DISTINCT group_id FROM tickets
+         WHERE party_id = ? AND status IN ('queued', 'accepting')",
     )
     .bind(party_id.to_string())
     .fetch_all(&mut **tx)
     .await?;
-    for row in &asked {
-        let (ticket, asked) = (rows::uuid(row, "id")?, rows::uuid(row, "match_id")?);
-        acceptance::decline(tx, ticket, asked, now).await?;
-    }
-    sqlx::query(
-        "UPDATE tickets SET status = 'cancelled', reason = ?, changed_at = ?
-         WHERE party_id = ? AND status = 'queued'",
-    )
-    .bind(reason)
-    .bind(millis(now))
-    .bind(party_id.to_string())
-    .execute(&mut **tx)
-    .await?;
+    let groups: StoreResult<Vec<Uuid>> = rows.iter().map(|r| rows::uuid(r, "group_id")).collect();
+    acceptance::withdraw(tx, &groups?, Some(reason), now).await?;
     Ok(())
 }
 

@@ -8,19 +8,15 @@ use uuid::Uuid;
 
 use super::rows::{self, millis};
 use super::{EmbeddedStore, acceptance};
+use crate::tickets::whole_groups;
 use crate::{
-    Accept, Cancel, Enqueue, MAX_PARTY, NewGroup, StoreError, StoreResult, Ticket, TicketStatus,
-    Tickets,
+    Accept, Cancel, Enqueue, NewGroup, StoreError, StoreResult, Ticket, TicketStatus, Tickets,
 };
 
 #[async_trait::async_trait]
 impl Tickets for EmbeddedStore {
     async fn enqueue(&self, new: NewGroup) -> StoreResult<Enqueue> {
-        if new.tickets.is_empty() || new.tickets.len() > MAX_PARTY {
-            let count = new.tickets.len();
-            let message = format!("a group has 1 to {MAX_PARTY} players, not {count}");
-            return Err(StoreError::Invalid(message));
-        }
+        new.check()?;
         let mut tx = self.write().await?;
         let party = new.party_id.map(|id| id.to_string());
         if let Some(party) = &party
@@ -49,7 +45,8 @@ impl Tickets for EmbeddedStore {
             let row = sqlx::query(
                 "INSERT INTO tickets (id, player_id, game_id, mode, code, status, group_id,
                      party_id, search, queued_at, seen_at, changed_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?9, ?9) RETURNING *",
+                 SELECT ?1, id, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?9, ?9 FROM players
+                 WHERE id = ?2 AND erased_at IS NULL RETURNING *",
             )
             .bind(ticket.id.to_string())
             .bind(ticket.player_id.to_string())
@@ -60,8 +57,14 @@ impl Tickets for EmbeddedStore {
             .bind(&party)
             .bind(search)
             .bind(millis(new.queued_at))
-            .fetch_one(&mut *tx)
+            .fetch_optional(&mut *tx)
             .await?;
+            let Some(row) = row else {
+                return Err(StoreError::Invalid(format!(
+                    "a player of group {} does not exist or cannot queue",
+                    new.id
+                )));
+            };
             tickets.push(rows::ticket(&row)?);
         }
         tx.commit().await?;
@@ -109,34 +112,21 @@ impl Tickets for EmbeddedStore {
 
     async fn cancel_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Cancel> {
         let mut tx = self.write().await?;
-        let cancelled = sqlx::query(
-            "UPDATE tickets SET status = 'cancelled', changed_at = ?1
-             WHERE group_id = (SELECT group_id FROM tickets WHERE id = ?2) AND status = 'queued'",
-        )
-        .bind(millis(now))
-        .bind(id.to_string())
-        .execute(&mut *tx)
-        .await?;
-        if cancelled.rows_affected() > 0 {
-            tx.commit().await?;
-            self.changed();
-            return Ok(Cancel::Cancelled);
-        }
         let row = sqlx::query("SELECT * FROM tickets WHERE id = ?")
             .bind(id.to_string())
             .fetch_optional(&mut *tx)
             .await?;
-        let ticket = row.as_ref().map(rows::ticket).transpose()?;
-        Ok(match ticket.as_ref().map(|t| (t.status, t.match_id)) {
-            None => Cancel::NotFound,
-            Some((TicketStatus::Accepting, Some(match_id))) => {
-                acceptance::decline(&mut tx, id, match_id, now).await?;
-                tx.commit().await?;
-                self.changed();
-                Cancel::Cancelled
-            }
-            Some((TicketStatus::Placing | TicketStatus::Matched, _)) => Cancel::AlreadyMatched,
-            Some(_) => Cancel::Cancelled,
+        let Some(ticket) = row.as_ref().map(rows::ticket).transpose()? else {
+            return Ok(Cancel::NotFound);
+        };
+        if acceptance::withdraw(&mut tx, &[ticket.group_id], None, now).await? {
+            tx.commit().await?;
+            self.changed();
+            return Ok(Cancel::Cancelled);
+        }
+        Ok(match ticket.status {
+            TicketStatus::Placing | TicketStatus::Matched => Cancel::AlreadyMatched,
+            _ => Cancel::Cancelled,
         })
     }
 
@@ -156,13 +146,14 @@ impl Tickets for EmbeddedStore {
     async fn queued_tickets(&self, game: &str, limit: u32) -> StoreResult<Vec<Ticket>> {
         let rows = sqlx::query(
             "SELECT * FROM tickets WHERE game_id = ? AND status = 'queued'
-             ORDER BY queued_at, id LIMIT ?",
+             ORDER BY queued_at, group_id, id LIMIT ?",
         )
         .bind(game)
-        .bind(limit)
+        .bind(i64::from(limit) + 1)
         .fetch_all(&self.readers)
         .await?;
-        rows.iter().map(rows::ticket).collect()
+        let tickets: StoreResult<Vec<Ticket>> = rows.iter().map(rows::ticket).collect();
+        Ok(whole_groups(tickets?, limit))
     }
 
     async fn expire_tickets(
@@ -277,14 +268,16 @@ impl Tickets for EmbeddedStore {
         after: Option<(DateTime<Utc>, Uuid)>,
         limit: u32,
     ) -> StoreResult<Vec<Ticket>> {
+        // One bound, so that every page begins where it is in the index.
+        let first = (since, Uuid::nil());
+        let after = after.map_or(first, |after| after.max(first));
         let rows = sqlx::query(
-            "SELECT * FROM tickets WHERE game_id = ?1 AND queued_at >= ?2
-             AND (?3 IS NULL OR (queued_at, id) > (?3, ?4)) ORDER BY queued_at, id LIMIT ?5",
+            "SELECT * FROM tickets WHERE game_id = ? AND (queued_at, id) > (?, ?)
+             ORDER BY queued_at, id LIMIT ?",
         )
         .bind(game)
-        .bind(millis(since))
-        .bind(after.map(|(at, _)| millis(at)))
-        .bind(after.map(|(_, id)| id.to_string()))
+        .bind(millis(after.0))
+        .bind(after.1.to_string())
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;
@@ -329,6 +322,20 @@ async fn is_party_of(
         .collect();
     let players: BTreeSet<Uuid> = group.tickets.iter().map(|t| t.player_id).collect();
     Ok(members? == players)
+}
+
+/// The groups of a player that are queued or asked to accept a match.
+pub(super) async fn waiting_groups_of(
+    tx: &mut Transaction<'_, Sqlite>,
+    player_id: Uuid,
+) -> StoreResult<Vec<Uuid>> {
+    let rows = sqlx::query(
+        "SELECT group_id FROM tickets WHERE player_id = ? AND status IN ('queued', 'accepting')",
+    )
+    .bind(player_id.to_string())
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(|row| rows::uuid(row, "group_id")).collect()
 }
 
 /// All tickets of a player, newest first.

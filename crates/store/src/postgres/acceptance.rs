@@ -1,5 +1,5 @@
-//! Matches that their players are asked to accept. Whoever changes one locks its row first, then its
-//! tickets by id.
+//! Matches that their players are asked to accept, and how groups leave the queue and such matches.
+//! Whoever changes one of these locks its row first, then its tickets by id.
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -7,8 +7,8 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::PostgresStore;
-use super::rows::{self, TRIES, TicketRow, collided, millis, select_tickets};
-use crate::{Accept, Search, StoreResult, Ticket};
+use super::rows::{self, TRIES, TicketRow, millis, select_tickets};
+use crate::{Accept, Search, StoreError, StoreResult, Ticket, TicketStatus};
 
 impl PostgresStore {
     pub(super) async fn try_accept(
@@ -18,17 +18,32 @@ impl PostgresStore {
         now: DateTime<Utc>,
     ) -> StoreResult<Accept> {
         let mut tx = self.pool.begin().await?;
-        let asked = lock_asked(&mut tx, ticket_id).await?;
-        let ticket = select_tickets!("WHERE id = $1 FOR UPDATE", ticket_id);
-        let Some(ticket) = ticket.fetch_optional(&mut *tx).await? else {
+        let Some(before) = ticket(&mut tx, ticket_id).await? else {
             return Ok(Accept::NotFound);
         };
-        let before = match (ticket.accepted, asked) {
-            (Some(before), _) if before == accept => return Ok(Accept::Repeated),
-            (Some(_), Some(_)) => return Ok(Accept::Contradicts),
-            (_, None) => return Ok(Accept::NotAccepting),
-            (None, Some(match_id)) => match_id,
+        let asked = match before.match_id {
+            Some(id) if before.status == TicketStatus::Accepting => {
+                lock_asked(&mut tx, id).await?.map(|asked| (id, asked))
+            }
+            _ => None,
         };
+        let Some((match_id, asked)) = asked else {
+            // It may have been settled since the first look, by this very answer.
+            let settled = ticket(&mut tx, ticket_id).await?;
+            return Ok(
+                match settled.map(|ticket| ticket.accepted == Some(accept)) {
+                    None => Accept::NotFound,
+                    Some(true) => Accept::Repeated,
+                    Some(false) => Accept::NotAccepting,
+                },
+            );
+        };
+        match asked.iter().find(|t| t.id == ticket_id).map(|t| t.accepted) {
+            None => return Ok(Accept::NotAccepting),
+            Some(Some(before)) if before == accept => return Ok(Accept::Repeated),
+            Some(Some(_)) => return Ok(Accept::Contradicts),
+            Some(None) => {}
+        }
         sqlx::query!(
             "UPDATE tickets SET accepted = $2 WHERE id = $1",
             ticket_id,
@@ -36,47 +51,23 @@ impl PostgresStore {
         )
         .execute(&mut *tx)
         .await?;
+        let mut others = asked.iter().filter(|t| t.id != ticket_id);
         let (changed, done) = if !accept {
-            let reason = "a player declined the match";
-            (
-                fall_apart(&mut tx, before, reason, now).await?,
-                Accept::Declined,
-            )
-        } else if all_accepted(&mut tx, before).await? {
-            (
-                begin_placing(&mut tx, before, now).await?,
-                Accept::Complete(before),
-            )
+            let reason = "the match was declined";
+            let changed = fall_apart(&mut tx, match_id, &[], Some(reason), now).await?;
+            (changed, Accept::Declined)
+        } else if others.all(|t| t.accepted == Some(true)) {
+            let changed = begin_placing(&mut tx, match_id, now).await?;
+            (changed, Accept::Complete(match_id))
         } else {
             (Vec::new(), Accept::Accepted)
         };
         tx.commit().await?;
-        self.redis.tickets_changed(changed);
+        if !changed.is_empty() {
+            self.redis.tickets_changed(changed);
+        }
         self.changed();
         Ok(done)
-    }
-
-    /// Declines for a ticket, whatever it answered before. Answers false where it is not asked any
-    /// more.
-    pub(super) async fn decline(&self, ticket_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
-        for _ in 1..TRIES {
-            match self.try_decline(ticket_id, now).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_decline(ticket_id, now).await
-    }
-
-    async fn try_decline(&self, ticket_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
-        let mut tx = self.pool.begin().await?;
-        let Some(changed) = decline(&mut tx, ticket_id, now).await? else {
-            return Ok(false);
-        };
-        tx.commit().await?;
-        self.redis.tickets_changed(changed);
-        self.changed();
-        Ok(true)
     }
 
     pub(super) async fn lapse(&self, now: DateTime<Utc>) -> StoreResult<u64> {
@@ -88,11 +79,10 @@ impl PostgresStore {
         let mut lapsed = 0;
         for match_id in overdue {
             let mut tx = self.pool.begin().await?;
-            if !lock_accepting(&mut tx, match_id).await? {
+            if lock_asked(&mut tx, match_id).await?.is_none() {
                 continue;
             }
-            let reason = "not everybody accepted the match in time";
-            let changed = fall_apart(&mut tx, match_id, reason, now).await?;
+            let changed = fall_apart(&mut tx, match_id, &[], None, now).await?;
             tx.commit().await?;
             self.redis.tickets_changed(changed);
             self.changed();
@@ -102,60 +92,76 @@ impl PostgresStore {
     }
 }
 
-/// Declines for a ticket, whatever it answered before; answers the tickets that changed. None where
-/// it is not asked.
-pub(super) async fn decline(
+/// Takes groups out of the queue, and out of the matches that they are asked to accept, for a
+/// reason that their players are told; answers all tickets that changed.
+pub(super) async fn withdraw(
     tx: &mut Transaction<'_, Postgres>,
-    ticket_id: Uuid,
+    groups: &[Uuid],
+    reason: Option<&str>,
     now: DateTime<Utc>,
-) -> StoreResult<Option<Vec<Ticket>>> {
-    let Some(match_id) = lock_asked(tx, ticket_id).await? else {
-        return Ok(None);
-    };
-    sqlx::query!(
-        "UPDATE tickets SET accepted = FALSE WHERE id = $1",
-        ticket_id
-    )
-    .execute(&mut **tx)
-    .await?;
-    let reason = "a player declined the match";
-    Ok(Some(fall_apart(tx, match_id, reason, now).await?))
+) -> StoreResult<Vec<Ticket>> {
+    let mut changed = Vec::new();
+    if groups.is_empty() {
+        return Ok(changed);
+    }
+    // Between two statements a group may enter a match or fall out of one, through others.
+    for _ in 0..TRIES {
+        let cancelled = select_tickets!(
+            returning "UPDATE tickets SET status = 'cancelled', reason = $2, changed_at = $3
+             WHERE id IN (SELECT id FROM tickets
+                 WHERE group_id = ANY($1) AND status = 'queued' ORDER BY id FOR UPDATE)",
+            groups,
+            reason,
+            millis(now),
+        );
+        changed.extend(rows::tickets(cancelled.fetch_all(&mut **tx).await?)?);
+        let waiting = sqlx::query_scalar!(
+            "SELECT DISTINCT match_id FROM tickets
+             WHERE group_id = ANY($1) AND status IN ('queued', 'accepting') ORDER BY match_id",
+            groups,
+        );
+        let waiting = waiting.fetch_all(&mut **tx).await?;
+        if waiting.is_empty() {
+            return Ok(changed);
+        }
+        for match_id in waiting.into_iter().flatten() {
+            if lock_asked(tx, match_id).await?.is_some() {
+                changed.extend(fall_apart(tx, match_id, groups, reason, now).await?);
+            }
+        }
+    }
+    let busy = "a group goes from match to match faster than it can be taken out";
+    Err(StoreError::Unavailable(sqlx::Error::Protocol(
+        busy.to_owned(),
+    )))
 }
 
-/// Locks the match that a ticket is asked to accept; none where it is not asked.
+async fn ticket(tx: &mut Transaction<'_, Postgres>, id: Uuid) -> StoreResult<Option<Ticket>> {
+    let row = select_tickets!("WHERE id = $1", id);
+    let row = row.fetch_optional(&mut **tx).await?;
+    row.map(Ticket::try_from).transpose()
+}
+
+/// Locks a match and its tickets, which it answers; none where nobody is asked to accept it.
 async fn lock_asked(
     tx: &mut Transaction<'_, Postgres>,
-    ticket_id: Uuid,
-) -> StoreResult<Option<Uuid>> {
-    let asked = sqlx::query_scalar!(
-        r#"SELECT match_id AS "match_id!" FROM tickets
-           WHERE id = $1 AND status = 'accepting' AND match_id IS NOT NULL"#,
-        ticket_id,
-    );
-    let Some(match_id) = asked.fetch_optional(&mut **tx).await? else {
-        return Ok(None);
-    };
-    Ok(lock_accepting(tx, match_id).await?.then_some(match_id))
-}
-
-async fn lock_accepting(tx: &mut Transaction<'_, Postgres>, match_id: Uuid) -> StoreResult<bool> {
+    match_id: Uuid,
+) -> StoreResult<Option<Vec<Ticket>>> {
     let locked = sqlx::query_scalar!(
         "SELECT id FROM matches WHERE id = $1 AND status = 'accepting' FOR UPDATE",
         match_id,
     );
-    Ok(locked.fetch_optional(&mut **tx).await?.is_some())
-}
-
-async fn all_accepted(tx: &mut Transaction<'_, Postgres>, match_id: Uuid) -> StoreResult<bool> {
-    let missing = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM tickets
-           WHERE match_id = $1 AND status = 'accepting' AND accepted IS NOT TRUE"#,
+    if locked.fetch_optional(&mut **tx).await?.is_none() {
+        return Ok(None);
+    }
+    let asked = select_tickets!(
+        "WHERE match_id = $1 AND status = 'accepting' ORDER BY id FOR UPDATE",
         match_id,
     );
-    Ok(missing.fetch_one(&mut **tx).await? == 0)
+    Ok(Some(rows::tickets(asked.fetch_all(&mut **tx).await?)?))
 }
 
-/// Everybody accepted a match that is locked.
+/// Everybody accepted a match that is locked with its tickets.
 async fn begin_placing(
     tx: &mut Transaction<'_, Postgres>,
     match_id: Uuid,
@@ -170,51 +176,60 @@ async fn begin_placing(
     .await?;
     let placing = select_tickets!(
         returning "UPDATE tickets SET status = 'placing', changed_at = $2
-         WHERE id IN (SELECT id FROM tickets WHERE match_id = $1 AND status = 'accepting'
-             ORDER BY id FOR UPDATE)",
+         WHERE match_id = $1 AND status = 'accepting'",
         match_id,
         millis(now),
     );
     rows::tickets(placing.fetch_all(&mut **tx).await?)
 }
 
-/// Fails a match that is locked. Whose group declined is cancelled; where nobody did, groups that
-/// lack an answer time out; the others wait on as before.
+/// Fails a match that is locked with its tickets. The groups that are named, and those in which a
+/// player declined, are cancelled for the reason given; where there is none such, groups that lack
+/// an answer time out; the others wait on as before.
 async fn fall_apart(
     tx: &mut Transaction<'_, Postgres>,
     match_id: Uuid,
-    reason: &str,
+    withdrawn: &[Uuid],
+    reason: Option<&str>,
     now: DateTime<Utc>,
 ) -> StoreResult<Vec<Ticket>> {
+    let settled = select_tickets!(
+        returning "WITH groups AS (
+             SELECT group_id, bool_or(accepted IS FALSE OR group_id = ANY($2)) AS declined,
+                 bool_or(accepted IS NULL) AS silent
+             FROM tickets WHERE match_id = $1 AND status = 'accepting' GROUP BY group_id),
+         fates AS (
+             SELECT group_id, declined,
+                 silent AND NOT (SELECT bool_or(declined) FROM groups) AS silent
+             FROM groups)
+         UPDATE tickets SET changed_at = $5,
+             status = CASE WHEN declined THEN 'cancelled' WHEN silent THEN 'timed_out'
+                 ELSE 'queued' END,
+             reason = CASE WHEN declined THEN $3 WHEN silent THEN $4 END,
+             returned = returned OR NOT (declined OR silent),
+             match_id = CASE WHEN declined OR silent THEN match_id END,
+             accepted = CASE WHEN declined OR silent THEN accepted END,
+             seen_at = CASE WHEN declined OR silent THEN seen_at ELSE greatest(seen_at, $5) END
+         FROM fates WHERE tickets.group_id = fates.group_id AND match_id = $1
+         AND status = 'accepting'",
+        match_id,
+        withdrawn,
+        reason,
+        LAPSED,
+        millis(now),
+    );
+    let settled = rows::tickets(settled.fetch_all(&mut **tx).await?)?;
+    let lapsed = settled.iter().any(|t| t.status == TicketStatus::TimedOut);
     sqlx::query!(
         "UPDATE matches SET status = 'failed', reason = $2, ended_at = $3 WHERE id = $1",
         match_id,
-        reason,
+        if lapsed { LAPSED } else { DECLINED },
         millis(now),
     )
     .execute(&mut **tx)
     .await?;
-    let settled = select_tickets!(
-        returning "WITH asked AS (
-             SELECT id, group_id, accepted FROM tickets
-             WHERE match_id = $1 AND status = 'accepting' ORDER BY id FOR UPDATE),
-         groups AS (
-             SELECT group_id, bool_or(accepted IS FALSE) AS declined,
-                 bool_or(accepted IS NULL) AND NOT (SELECT bool_or(accepted IS FALSE) FROM asked)
-                     AS silent
-             FROM asked GROUP BY group_id)
-         UPDATE tickets SET changed_at = $3,
-             status = CASE WHEN declined THEN 'cancelled' WHEN silent THEN 'timed_out'
-                 ELSE 'queued' END,
-             reason = CASE WHEN silent THEN $2 END,
-             returned = NOT (declined OR silent),
-             match_id = CASE WHEN declined OR silent THEN match_id END,
-             accepted = CASE WHEN declined OR silent THEN tickets.accepted END,
-             seen_at = greatest(seen_at, $3)
-         FROM asked JOIN groups USING (group_id) WHERE tickets.id = asked.id",
-        match_id,
-        reason,
-        millis(now),
-    );
-    rows::tickets(settled.fetch_all(&mut **tx).await?)
+    Ok(settled)
 }
+
+const LAPSED: &str = "not everybody accepted the match in time";
+const DECLINED: &str = "a player declined the match";

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::rows::{
     self, BanRow, PlayerRow, StatisticsRow, TRIES, TicketRow, collided, millis, select_tickets,
 };
-use super::{PostgresStore, parties};
+use super::{PostgresStore, acceptance, parties};
 use crate::{
     AccountData, Accounts, Ban, BoardKey, CreatePlayer, Credentials, NewPlayer, NewSession, Player,
     PlayerStatistics, REPEAT_WINDOW, RegisterGuest, Registration, Rotate, Rotation, Search,
@@ -367,39 +367,13 @@ impl Accounts for PostgresStore {
     }
 
     async fn ban(&self, ban: Ban) -> StoreResult<bool> {
-        let mut tx = self.pool.begin().await?;
-        if lock_player(&mut tx, ban.player_id).await?.is_none() {
-            return Ok(false);
+        for _ in 1..TRIES {
+            match self.try_ban(&ban).await {
+                Err(error) if collided(&error) => {}
+                done => return done,
+            }
         }
-        let banned_at = millis(ban.banned_at);
-        sqlx::query!(
-            "INSERT INTO bans (player_id, reason, banned_at, until) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (player_id) DO UPDATE SET reason = EXCLUDED.reason,
-                 banned_at = EXCLUDED.banned_at, until = EXCLUDED.until",
-            ban.player_id,
-            ban.reason,
-            banned_at,
-            ban.until.map(millis),
-        )
-        .execute(&mut *tx)
-        .await?;
-        delete_sessions(&mut tx, ban.player_id).await?;
-        let cancelled = select_tickets!(
-            returning "UPDATE tickets SET status = 'cancelled', changed_at = $2
-             WHERE id IN (SELECT id FROM tickets WHERE status = 'queued' AND group_id IN (
-                     SELECT group_id FROM tickets WHERE player_id = $1 AND status = 'queued')
-                 ORDER BY id FOR UPDATE)",
-            ban.player_id,
-            banned_at,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        if !cancelled.is_empty() {
-            self.redis.tickets_changed(rows::tickets(cancelled)?);
-            self.changed();
-        }
-        Ok(true)
+        self.try_ban(&ban).await
     }
 
     async fn lift_ban(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
@@ -508,8 +482,39 @@ impl PostgresStore {
         Ok(keys.fetch_all(&self.pool).await?)
     }
 
+    async fn try_ban(&self, ban: &Ban) -> StoreResult<bool> {
+        let mut tx = self.pool.begin().await?;
+        if lock_player(&mut tx, ban.player_id).await?.is_none() {
+            return Ok(false);
+        }
+        let banned_at = millis(ban.banned_at);
+        sqlx::query!(
+            "INSERT INTO bans (player_id, reason, banned_at, until) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (player_id) DO UPDATE SET reason = EXCLUDED.reason,
+                 banned_at = EXCLUDED.banned_at, until = EXCLUDED.until",
+            ban.player_id,
+            ban.reason,
+            banned_at,
+            ban.until.map(millis),
+        )
+        .execute(&mut *tx)
+        .await?;
+        delete_sessions(&mut tx, ban.player_id).await?;
+        let cancelled = withdraw_player(&mut tx, ban.player_id, banned_at).await?;
+        tx.commit().await?;
+        if !cancelled.is_empty() {
+            self.redis.tickets_changed(cancelled);
+            self.changed();
+        }
+        Ok(true)
+    }
+
     async fn try_erase(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
         let mut tx = self.pool.begin().await?;
+        // Whoever queues a party locks it first, and then its players.
+        if let Some(party) = parties::party_id_of(&mut tx, player_id).await? {
+            parties::lock(&mut tx, party).await?;
+        }
         // No name can be a player's id, which is longer than names are: whoever takes the name that
         // an erased player gets is in nobody's way.
         let erased = sqlx::query!(
@@ -537,23 +542,7 @@ impl PostgresStore {
         .execute(&mut *tx)
         .await?;
         delete_sessions(&mut tx, player_id).await?;
-        let mut stopped = Vec::new();
-        if let Some(party) = parties::party_id_of(&mut tx, player_id).await?
-            && let Some((_, changed)) = parties::leave(&mut tx, party, player_id, now).await?
-        {
-            stopped = changed;
-        }
-        let cancelled = select_tickets!(
-            returning "UPDATE tickets SET status = 'cancelled', changed_at = $2,
-                 reason = 'a member of the party is gone'
-             WHERE id IN (SELECT id FROM tickets WHERE status = 'queued' AND group_id IN (
-                     SELECT group_id FROM tickets WHERE player_id = $1 AND status = 'queued')
-                 ORDER BY id FOR UPDATE)",
-            player_id,
-            millis(now),
-        )
-        .fetch_all(&mut *tx)
-        .await?;
+        let stopped = withdraw_player(&mut tx, player_id, now).await?;
         let forgotten = select_tickets!(
             returning "DELETE FROM tickets WHERE id IN (
                  SELECT id FROM tickets WHERE player_id = $1 ORDER BY id FOR UPDATE)",
@@ -563,7 +552,6 @@ impl PostgresStore {
         .await?;
         tx.commit().await?;
         if !forgotten.is_empty() {
-            stopped.extend(rows::tickets(cancelled)?);
             self.redis.tickets_changed(stopped);
             self.redis.tickets_forgotten(rows::tickets(forgotten)?);
             self.changed();
@@ -607,6 +595,28 @@ fn taken(error: &sqlx::Error) -> Option<Taken> {
 }
 
 type Tx<'a> = Transaction<'a, Postgres>;
+
+/// Takes a player out of the party and out of the queues; answers the tickets that changed.
+async fn withdraw_player(
+    tx: &mut Tx<'_>,
+    player_id: Uuid,
+    now: DateTime<Utc>,
+) -> StoreResult<Vec<Ticket>> {
+    let mut changed = Vec::new();
+    if let Some(party) = parties::party_id_of(tx, player_id).await?
+        && let Some((_, stopped)) = parties::leave(tx, party, player_id, now).await?
+    {
+        changed = stopped;
+    }
+    let groups = sqlx::query_scalar!(
+        "SELECT DISTINCT group_id FROM tickets
+         WHERE player_id = $1 AND status IN ('queued', 'accepting')",
+        player_id,
+    );
+    let groups = groups.fetch_all(&mut **tx).await?;
+    changed.extend(acceptance::withdraw(tx, &groups, None, now).await?);
+    Ok(changed)
+}
 
 #[derive(PartialEq, Eq)]
 enum Standing {

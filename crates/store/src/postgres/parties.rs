@@ -1,14 +1,13 @@
 //! Parties. Whoever changes one locks its row first, then matches, then tickets by id.
 
 use chrono::{DateTime, Utc};
-use sqlx::types::Json;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::rows::{self, TRIES, TicketRow, collided, millis, select_tickets};
+use super::rows::{TRIES, collided, millis};
 use super::{PostgresStore, acceptance};
 use crate::{
-    CreateParty, JoinParty, LeaveParty, MAX_PARTY, NewParty, Parties, Party, PartyMember, Search,
+    CreateParty, JoinParty, LeaveParty, MAX_PARTY, NewParty, Parties, Party, PartyMember,
     StoreError, StoreResult, Ticket,
 };
 
@@ -152,8 +151,7 @@ pub(super) async fn leave(
     player_id: Uuid,
     now: DateTime<Utc>,
 ) -> StoreResult<Option<(Option<Party>, Vec<Ticket>)>> {
-    let locked = sqlx::query_scalar!("SELECT id FROM parties WHERE id = $1 FOR UPDATE", party_id);
-    if locked.fetch_optional(&mut **tx).await?.is_none() {
+    if !lock(tx, party_id).await? {
         return Ok(None);
     }
     let left = sqlx::query!(
@@ -185,6 +183,12 @@ pub(super) async fn leave(
     Ok(Some((select_party(tx, party_id).await?, stopped)))
 }
 
+/// Locks a party; false where there is none.
+pub(super) async fn lock(tx: &mut Transaction<'_, Postgres>, party_id: Uuid) -> StoreResult<bool> {
+    let locked = sqlx::query_scalar!("SELECT id FROM parties WHERE id = $1 FOR UPDATE", party_id);
+    Ok(locked.fetch_optional(&mut **tx).await?.is_some())
+}
+
 /// The party that a player is in.
 pub(super) async fn party_id_of(
     tx: &mut Transaction<'_, Postgres>,
@@ -204,29 +208,13 @@ async fn stop_waiting(
     reason: &str,
     now: DateTime<Utc>,
 ) -> StoreResult<Vec<Ticket>> {
-    let mut stopped = Vec::new();
-    let asked = sqlx::query_scalar!(
-        r#"SELECT DISTINCT ON (match_id) id FROM tickets
-           WHERE party_id = $1 AND status = 'accepting' ORDER BY match_id, id"#,
+    let groups = sqlx::query_scalar!(
+        "SELECT DISTINCT group_id FROM tickets
+         WHERE party_id = $1 AND status IN ('queued', 'accepting')",
         party_id,
     );
-    for ticket in asked.fetch_all(&mut **tx).await? {
-        stopped.extend(
-            acceptance::decline(tx, ticket, now)
-                .await?
-                .unwrap_or_default(),
-        );
-    }
-    let cancelled = select_tickets!(
-        returning "UPDATE tickets SET status = 'cancelled', reason = $2, changed_at = $3
-         WHERE id IN (SELECT id FROM tickets WHERE party_id = $1 AND status = 'queued'
-             ORDER BY id FOR UPDATE)",
-        party_id,
-        reason,
-        millis(now),
-    );
-    stopped.extend(rows::tickets(cancelled.fetch_all(&mut **tx).await?)?);
-    Ok(stopped)
+    let groups = groups.fetch_all(&mut **tx).await?;
+    acceptance::withdraw(tx, &groups, Some(reason), now).await
 }
 
 /// So that a player who joins two parties at once joins one, and whoever is erased joins none.

@@ -12,12 +12,17 @@ use crate::{StoreResult, Ticket, TicketStatus, Tickets};
 /// Adds to a pipeline what brings the keys up to how a ticket stands now.
 pub(super) fn take_over(pipeline: &mut Pipeline, ticket: &Ticket) {
     let (queue, id) = (queue_key(&ticket.game), ticket.id.to_string());
+    if ticket.status != TicketStatus::Queued || ticket.returned {
+        // It is there once at most, and mostly near the front.
+        pipeline.lrem(&queue, 1, &id).ignore();
+    }
     if ticket.status == TicketStatus::Queued {
         pipeline.sadd(GAMES, &ticket.game).ignore();
-        pipeline.rpush(&queue, &id).ignore();
+        match ticket.returned {
+            true => pipeline.lpush(&queue, &id).ignore(),
+            false => pipeline.rpush(&queue, &id).ignore(),
+        };
         pipeline.expire(&queue, KEPT_SECONDS).ignore();
-    } else {
-        pipeline.lrem(&queue, 0, &id).ignore();
     }
     describe(pipeline, ticket);
 }
@@ -25,7 +30,7 @@ pub(super) fn take_over(pipeline: &mut Pipeline, ticket: &Ticket) {
 /// Adds to a pipeline what forgets a ticket.
 pub(super) fn forget(pipeline: &mut Pipeline, ticket: &Ticket) {
     pipeline
-        .lrem(queue_key(&ticket.game), 0, ticket.id.to_string())
+        .lrem(queue_key(&ticket.game), 1, ticket.id.to_string())
         .ignore()
         .del(ticket_key(ticket))
         .ignore();

@@ -5,20 +5,15 @@ use sqlx::types::Json;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::PostgresStore;
 use super::rows::{self, TRIES, TicketRow, collided, millis, select_tickets};
-use crate::{
-    Accept, Cancel, Enqueue, MAX_PARTY, NewGroup, Search, StoreError, StoreResult, Ticket, Tickets,
-};
+use super::{PostgresStore, acceptance};
+use crate::tickets::whole_groups;
+use crate::{Accept, Cancel, Enqueue, NewGroup, Search, StoreError, StoreResult, Ticket, Tickets};
 
 #[async_trait::async_trait]
 impl Tickets for PostgresStore {
     async fn enqueue(&self, new: NewGroup) -> StoreResult<Enqueue> {
-        if new.tickets.is_empty() || new.tickets.len() > MAX_PARTY {
-            let count = new.tickets.len();
-            let message = format!("a group has 1 to {MAX_PARTY} players, not {count}");
-            return Err(StoreError::Invalid(message));
-        }
+        new.check()?;
         // The live ticket that stands in the way may end between the two statements.
         for _ in 0..TRIES {
             match self.try_enqueue(&new).await {
@@ -68,39 +63,25 @@ impl Tickets for PostgresStore {
     }
 
     async fn cancel_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Cancel> {
-        let cancelled = select_tickets!(
-            returning "UPDATE tickets SET status = 'cancelled', changed_at = $2
-             WHERE id IN (SELECT id FROM tickets
-                 WHERE group_id = (SELECT group_id FROM tickets WHERE id = $1)
-                 AND status = 'queued' ORDER BY id FOR UPDATE)",
-            id,
-            millis(now),
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        if !cancelled.is_empty() {
-            self.redis.tickets_changed(rows::tickets(cancelled)?);
-            self.changed();
-            return Ok(Cancel::Cancelled);
+        for _ in 1..TRIES {
+            match self.try_cancel(id, now).await {
+                Err(error) if collided(&error) => {}
+                done => return done,
+            }
         }
-        // What it is now is what stood in the way; one that is asked to accept declines.
-        let status = sqlx::query_scalar!("SELECT status FROM tickets WHERE id = $1", id)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(match status.as_deref() {
-            None => Cancel::NotFound,
-            Some("accepting") => match self.decline(id, now).await? {
-                true => Cancel::Cancelled,
-                false => Cancel::AlreadyMatched,
-            },
-            Some("placing" | "matched") => Cancel::AlreadyMatched,
-            Some(_) => Cancel::Cancelled,
-        })
+        self.try_cancel(id, now).await
     }
 
     async fn queued_games(&self) -> StoreResult<Vec<String>> {
+        // From game to game along the index, however many wait for each.
         let games = sqlx::query_scalar!(
-            r#"SELECT DISTINCT game_id FROM tickets WHERE status = 'queued' ORDER BY game_id"#,
+            r#"WITH RECURSIVE games (game) AS (
+                 (SELECT game_id FROM tickets WHERE status = 'queued' ORDER BY game_id LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT game_id FROM tickets WHERE status = 'queued' AND game_id > game
+                     ORDER BY game_id LIMIT 1)
+                 FROM games WHERE game IS NOT NULL)
+               SELECT game AS "game!" FROM games WHERE game IS NOT NULL"#,
         );
         let mut games = games.fetch_all(&self.pool).await?;
         // The database's own order depends on its locale.
@@ -110,11 +91,12 @@ impl Tickets for PostgresStore {
 
     async fn queued_tickets(&self, game: &str, limit: u32) -> StoreResult<Vec<Ticket>> {
         let rows = select_tickets!(
-            "WHERE game_id = $1 AND status = 'queued' ORDER BY queued_at, id LIMIT $2",
+            "WHERE game_id = $1 AND status = 'queued' ORDER BY queued_at, group_id, id LIMIT $2",
             game,
-            i64::from(limit),
+            i64::from(limit) + 1,
         );
-        rows::tickets(rows.fetch_all(&self.pool).await?)
+        let tickets = rows::tickets(rows.fetch_all(&self.pool).await?)?;
+        Ok(whole_groups(tickets, limit))
     }
 
     async fn expire_tickets(
@@ -219,15 +201,14 @@ impl Tickets for PostgresStore {
         after: Option<(DateTime<Utc>, Uuid)>,
         limit: u32,
     ) -> StoreResult<Vec<Ticket>> {
-        let (after_time, after_id) = after.unzip();
+        // One bound, so that every page begins where it is in the index.
+        let first = (millis(since), Uuid::nil());
+        let after = after.map_or(first, |(at, id)| (millis(at), id).max(first));
         let rows = select_tickets!(
-            "WHERE game_id = $1 AND queued_at >= $2
-             AND ($3::timestamptz IS NULL OR (queued_at, id) > ($3, $4))
-             ORDER BY queued_at, id LIMIT $5",
+            "WHERE game_id = $1 AND (queued_at, id) > ($2, $3) ORDER BY queued_at, id LIMIT $4",
             game,
-            millis(since),
-            after_time.map(millis),
-            after_id,
+            after.0,
+            after.1,
             i64::from(limit),
         );
         rows::tickets(rows.fetch_all(&self.pool).await?)
@@ -300,7 +281,8 @@ impl PostgresStore {
         tx.rollback().await?;
         let live = sqlx::query!(
             "SELECT id, player_id FROM tickets WHERE player_id = ANY($1) AND game_id = $2
-             AND status IN ('queued', 'accepting', 'placing') ORDER BY player_id LIMIT 1",
+             AND status IN ('queued', 'accepting', 'placing')
+             ORDER BY array_position($1, player_id) LIMIT 1",
             &players,
             new.game,
         )
@@ -310,6 +292,28 @@ impl PostgresStore {
             player_id: live.player_id,
             ticket_id: live.id,
         }))
+    }
+
+    async fn try_cancel(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Cancel> {
+        let mut tx = self.pool.begin().await?;
+        let group = sqlx::query_scalar!("SELECT group_id FROM tickets WHERE id = $1", id);
+        let Some(group) = group.fetch_optional(&mut *tx).await? else {
+            return Ok(Cancel::NotFound);
+        };
+        let cancelled = acceptance::withdraw(&mut tx, &[group], None, now).await?;
+        if !cancelled.is_empty() {
+            tx.commit().await?;
+            self.redis.tickets_changed(cancelled);
+            self.changed();
+            return Ok(Cancel::Cancelled);
+        }
+        // What it is now is what stood in the way.
+        let status = sqlx::query_scalar!("SELECT status FROM tickets WHERE id = $1", id);
+        Ok(match status.fetch_optional(&mut *tx).await?.as_deref() {
+            None => Cancel::NotFound,
+            Some("placing" | "matched") => Cancel::AlreadyMatched,
+            Some(_) => Cancel::Cancelled,
+        })
     }
 
     /// Tells of tickets that changed; answers how many.

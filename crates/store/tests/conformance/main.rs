@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod acceptance;
 mod accounts;
 mod bans;
 mod boards;
 mod embedded_file;
 mod erasure;
+mod groups;
 mod keys;
+mod lead;
 mod matches;
+mod parties;
 mod presence;
 mod services;
 mod statistics;
@@ -50,6 +54,38 @@ macro_rules! scenarios {
             tickets::tickets_that_nobody_asks_for_time_out,
             tickets::the_newest_ticket_is_found_whatever_became_of_it,
             tickets::old_tickets_are_forgotten_once_nothing_can_happen_to_them,
+            groups::a_group_is_queued_whole_or_not_at_all,
+            groups::a_group_that_cannot_be_stored_is_refused,
+            groups::what_a_group_is_matched_by_is_kept,
+            groups::a_group_leaves_the_queue_together,
+            groups::a_group_with_a_silent_player_times_out,
+            groups::groups_that_waited_too_long_time_out,
+            groups::a_match_takes_groups_whole,
+            groups::a_queue_is_read_in_whole_groups,
+            groups::a_ban_takes_the_whole_group_out_of_the_queue,
+            groups::tickets_are_recorded_in_the_order_of_queueing,
+            acceptance::a_match_forms_once_everybody_accepted,
+            acceptance::a_decline_cancels_the_group_and_returns_the_others,
+            acceptance::a_match_lapses_where_somebody_does_not_answer,
+            acceptance::an_answer_stands,
+            acceptance::whoever_cancels_declines,
+            acceptance::whoever_is_banned_or_erased_declines,
+            acceptance::a_returned_group_is_asked_anew,
+            acceptance::everybody_accepts_at_once,
+            acceptance::some_accept_while_one_declines,
+            lead::one_holder_leads_a_queue_at_a_time,
+            lead::a_lead_can_be_given_up,
+            lead::only_the_leader_forms_matches,
+            parties::players_join_and_leave_a_party,
+            parties::a_party_has_a_code_and_room_of_its_own,
+            parties::a_party_queues_whole,
+            parties::whoever_leaves_or_joins_ends_the_wait_and_not_the_party,
+            parties::whoever_leaves_while_asked_declines,
+            parties::a_match_that_is_made_outlasts_its_party,
+            parties::banned_and_erased_players_leave_their_parties,
+            parties::unused_parties_are_forgotten,
+            parties::a_player_joins_one_party_at_once,
+            parties::no_more_join_at_once_than_there_is_room_for,
             matches::forming_a_match_takes_all_tickets_or_none,
             matches::concurrent_matches_never_share_a_ticket,
             matches::a_match_is_claimed_only_once_its_room_exists,

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gs_store::{
     ALL_TIME, BoardEntry, BoardKey, BoardPage, BoardRule, BoardStart, CountsOn, CreatePlayer,
     Enqueue, FormMatch, Lease, MatchOutcome, NewGroup, NewMatch, NewPlayer, NewSession, NewSlot,
-    NewTicket, Outcome, Search, SlotOutcome, Standing, Store, StoreOutcome,
+    NewTicket, Outcome, Search, SlotOutcome, Standing, Store, StoreOutcome, TicketStatus,
 };
 use uuid::Uuid;
 
@@ -55,6 +55,50 @@ pub(crate) async fn enqueue(store: &dyn Store, player_id: Uuid, queued: i64) -> 
         Enqueue::Queued(tickets) => tickets[0].id,
         other => panic!("{other:?}"),
     }
+}
+
+/// A group of these players, who are a party where one is named.
+pub(crate) fn new_group(players: &[Uuid], party_id: Option<Uuid>, queued: i64) -> NewGroup {
+    let ticket = |&player_id: &Uuid| NewTicket {
+        id: Uuid::now_v7(),
+        player_id,
+        search: Search::default(),
+    };
+    NewGroup {
+        id: Uuid::now_v7(),
+        party_id,
+        game: "arena".to_owned(),
+        mode: "default".to_owned(),
+        code: None,
+        tickets: players.iter().map(ticket).collect(),
+        queued_at: at(queued),
+    }
+}
+
+/// Queues a group and answers its tickets with their players.
+pub(crate) async fn enqueue_group(store: &dyn Store, new: NewGroup) -> Vec<(Uuid, Uuid)> {
+    match store.enqueue(new).await.unwrap() {
+        Enqueue::Queued(tickets) => tickets.iter().map(|t| (t.id, t.player_id)).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Forms a match of these tickets that their players are asked to accept until second 20.
+pub(crate) async fn asked_match(store: &dyn Store, slots: &[(Uuid, Uuid)], number: u32) -> Uuid {
+    let mut new = new_match(&format!("arena-{number:08x}"), slots);
+    new.accept_until = Some(at(20));
+    let id = new.id;
+    assert_eq!(store.form_match(new).await.unwrap(), FormMatch::Formed);
+    id
+}
+
+/// How these tickets stand.
+pub(crate) async fn statuses(store: &dyn Store, slots: &[(Uuid, Uuid)]) -> Vec<TicketStatus> {
+    let mut statuses = Vec::new();
+    for (ticket, _) in slots {
+        statuses.push(store.ticket(*ticket).await.unwrap().unwrap().status);
+    }
+    statuses
 }
 
 pub(crate) fn new_match(room: &str, slots: &[(Uuid, Uuid)]) -> NewMatch {

@@ -2,7 +2,9 @@
 
 mod accounts;
 mod backfill;
+mod groups;
 mod matches;
+mod parties;
 mod results;
 mod tickets;
 
@@ -21,6 +23,9 @@ pub(crate) struct Reference {
     pub(crate) bans: BTreeMap<Uuid, Ban>,
     /// A reason of [`ANY`] stands for one that the store words.
     pub(crate) tickets: BTreeMap<Uuid, Ticket>,
+    pub(crate) parties: BTreeMap<Uuid, Gathered>,
+    /// Of each game.
+    pub(crate) leads: BTreeMap<String, Lead>,
     pub(crate) matches: BTreeMap<Uuid, Lived>,
     /// Results that count, in the order in which they were stored.
     pub(crate) results: Vec<Counted>,
@@ -40,6 +45,23 @@ pub(crate) struct Token {
     pub(crate) player_id: Uuid,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) replaced_at: Option<DateTime<Utc>>,
+}
+
+/// A party.
+pub(crate) struct Gathered {
+    pub(crate) code: String,
+    pub(crate) leader: Uuid,
+    /// Ascending by when they joined.
+    pub(crate) members: Vec<(DateTime<Utc>, Uuid)>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) used_at: DateTime<Utc>,
+}
+
+/// Who leads a queue.
+pub(crate) struct Lead {
+    pub(crate) holder: Option<String>,
+    pub(crate) epoch: u64,
+    pub(crate) until: Option<DateTime<Utc>>,
 }
 
 pub(crate) struct Lived {

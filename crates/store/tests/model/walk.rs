@@ -4,6 +4,7 @@ mod accounts;
 mod backfill;
 mod boards;
 mod matches;
+mod parties;
 mod tickets;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -56,7 +57,8 @@ impl Walk {
         self.now += TimeDelta::milliseconds(pause);
         match self.dice.below(100) {
             0..15 => self.account_call().await,
-            15..50 => self.ticket_call().await,
+            15..46 => self.ticket_call().await,
+            46..50 => self.party_call().await,
             50..92 => self.match_call().await,
             92..99 => self.board_call().await,
             _ => self.check_everything().await,
@@ -67,6 +69,7 @@ impl Walk {
     pub(crate) async fn check_everything(&mut self) {
         self.note("check everything".to_owned());
         self.check_accounts().await;
+        self.check_parties().await;
         self.check_matches().await;
         self.check_boards().await;
     }
@@ -79,6 +82,12 @@ impl Walk {
             ("erase", 1),
             ("form", 20),
             ("crowd", 3),
+            ("party", 5),
+            ("group", 3),
+            ("accept", 10),
+            ("complete", 2),
+            ("decline", 1),
+            ("not leading", 1),
             ("claim", 20),
             ("result", 20),
             ("stale", 1),

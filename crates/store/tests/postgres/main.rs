@@ -5,6 +5,8 @@
 
 mod away;
 mod concurrency;
+mod matchmaking;
+mod queue_keys;
 mod ranks;
 mod schema;
 mod world;

@@ -1,8 +1,7 @@
 use chrono::{DateTime, Utc};
 use gs_store::{
     AccountData, Ban, CreatePlayer, NewPlayer, NewSession, Player, REPEAT_WINDOW, RegisterGuest,
-    Registration, Rotate, Rotation, Session, TicketStatus, erased_name, username_key,
-    username_skeleton,
+    Registration, Rotate, Rotation, Session, erased_name, username_key, username_skeleton,
 };
 use uuid::Uuid;
 
@@ -164,12 +163,7 @@ impl Reference {
         }
         self.bans.insert(ban.player_id, ban.clone());
         self.end_sessions(ban.player_id);
-        for ticket in self.tickets.values_mut() {
-            if ticket.player_id == ban.player_id && ticket.status == TicketStatus::Queued {
-                ticket.status = TicketStatus::Cancelled;
-                ticket.changed_at = ban.banned_at;
-            }
-        }
+        self.withdraw_player(ban.player_id, ban.banned_at);
         true
     }
 
@@ -184,7 +178,7 @@ impl Reference {
             .then(|| ban.clone())
     }
 
-    pub(crate) fn erase_player(&mut self, id: Uuid) -> bool {
+    pub(crate) fn erase_player(&mut self, id: Uuid, now: DateTime<Utc>) -> bool {
         let account = self.accounts.get_mut(&id);
         let Some(account) = account.filter(|a| !a.erased) else {
             return false;
@@ -195,6 +189,7 @@ impl Reference {
         account.player.email = None;
         account.player.guest = false;
         self.end_sessions(id);
+        self.withdraw_player(id, now);
         self.tickets.retain(|_, ticket| ticket.player_id != id);
         for result in &mut self.results {
             result.forgotten.push(id);

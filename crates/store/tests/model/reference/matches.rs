@@ -11,6 +11,10 @@ use super::{ANY, Counted, Lived, Reference};
 
 impl Reference {
     pub(crate) fn form_match(&mut self, new: &NewMatch) -> FormMatch {
+        let lead = self.leads.get(&new.game).map(|lead| lead.epoch);
+        if new.lead.is_some() && new.lead != lead {
+            return FormMatch::NotLeading;
+        }
         if self.matches.values().any(|m| m.details.room == new.room) {
             return FormMatch::RoomTaken;
         }
@@ -27,11 +31,24 @@ impl Reference {
             }
             taken.push(slot.ticket_id);
         }
+        let groups: Vec<Uuid> = taken.iter().map(|id| self.tickets[id].group_id).collect();
+        let mut whole = self
+            .tickets
+            .values()
+            .filter(|t| t.status == TicketStatus::Queued && groups.contains(&t.group_id));
+        if whole.any(|t| !taken.contains(&t.id)) {
+            return FormMatch::TicketsGone;
+        }
+        let (match_status, ticket_status) = match new.accept_until {
+            Some(_) => (MatchStatus::Accepting, TicketStatus::Accepting),
+            None => (MatchStatus::Forming, TicketStatus::Placing),
+        };
         for id in taken {
             let ticket = self.tickets.get_mut(&id).unwrap();
-            ticket.status = TicketStatus::Placing;
+            ticket.status = ticket_status;
             ticket.match_id = Some(new.id);
             ticket.changed_at = new.created_at;
+            ticket.accepted = None;
         }
         let slot = |(n, slot): (usize, &gs_store::NewSlot)| MatchSlot {
             slot: n as u8,
@@ -57,7 +74,7 @@ impl Reference {
             options: new.options.clone(),
             authority_mode: new.authority_mode.clone(),
             rated: new.rated,
-            status: MatchStatus::Forming,
+            status: match_status,
             slots: new.slots.iter().enumerate().map(slot).collect(),
             substitutes: Vec::new(),
             open: Vec::new(),
@@ -329,6 +346,15 @@ impl Reference {
         };
         let newest_first = self.matches.values().rev();
         newest_first.filter(plays).map(|m| &m.details)
+    }
+
+    pub(crate) fn forming_matches(&self) -> Vec<Match> {
+        let all = self.matches.values().map(|m| &m.details);
+        let forming = all.filter(|m| m.status == MatchStatus::Forming);
+        let mut forming: Vec<&Match> = forming.collect();
+        forming.sort_by_key(|m| (m.created_at, m.id));
+        let with_names = forming.iter().filter_map(|m| self.match_by_id(m.id));
+        with_names.collect()
     }
 
     pub(crate) fn overdue_matches(&self, formed_before: DateTime<Utc>) -> Vec<Match> {

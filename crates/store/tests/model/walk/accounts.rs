@@ -191,7 +191,7 @@ impl Walk {
         let player = self.some_player();
         self.note(format!("erase {player}"));
         let erased = self.store.erase_player(player, self.now).await.unwrap();
-        assert_eq!(erased, self.model.erase_player(player));
+        assert_eq!(erased, self.model.erase_player(player, self.now));
         if erased {
             self.happened("erase");
         }

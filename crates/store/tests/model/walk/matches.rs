@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use gs_store::{
     BoardRule, CountsOn, FormMatch, Match, MatchOutcome, MatchStatus, NewMatch, NewSlot, Outcome,
-    SlotOutcome, StoreError, StoreOutcome, Ticket,
+    SlotOutcome, StoreError, StoreOutcome, Ticket, TicketStatus,
 };
 use uuid::Uuid;
 
@@ -39,6 +39,18 @@ impl Walk {
         let unfinished: Vec<&Lived> = unfinished.collect();
         match self.dice.pick(&unfinished) {
             None => self.form_match().await,
+            Some(m) if m.details.status == MatchStatus::Accepting => {
+                let id = m.details.id;
+                let all = self.model.tickets.values();
+                let silent = all.filter(|t| {
+                    t.match_id == Some(id)
+                        && t.status == TicketStatus::Accepting
+                        && t.accepted.is_none()
+                });
+                let silent: Vec<Uuid> = silent.map(|t| t.id).collect();
+                let ticket = *self.dice.pick(&silent).unwrap();
+                self.answer(ticket).await;
+            }
             Some(m) if m.details.status == MatchStatus::Forming => self.room_created().await,
             Some(m) if m.holder.is_none() => self.claim_match().await,
             Some(m) if m.details.ready_at.is_none() => self.match_ready().await,
@@ -53,7 +65,12 @@ impl Walk {
         if queued.len() < 4 && self.dice.percent(70) {
             return;
         }
-        let mut members: Vec<Ticket> = self.dice.some(&queued, 6);
+        let groups = queued.chunk_by(|a, b| a.group_id == b.group_id);
+        let groups: Vec<Vec<Ticket>> = groups.map(<[Ticket]>::to_vec).collect();
+        let mut members: Vec<Ticket> = self.dice.some(&groups, 6).concat();
+        if self.dice.percent(3) {
+            members.pop();
+        }
         if self.dice.percent(8) {
             // One that may be gone, of another game, or there twice.
             let all: Vec<Ticket> = self.model.tickets.values().cloned().collect();
@@ -80,6 +97,11 @@ impl Walk {
             (true, 0) => self.dice.below(3),
             _ => 0,
         };
+        let newest = self.model.leads.get(game).map(|lead| lead.epoch);
+        let lead = match newest {
+            Some(newest) if self.dice.percent(50) => Some(self.epoch_near(newest)),
+            _ => None,
+        };
         let number = self.next();
         let room = match self.dice.pick(&rooms) {
             Some(room) if fits && self.dice.percent(5) => room.clone(),
@@ -99,8 +121,11 @@ impl Walk {
             region: None,
             capacity: (members.len() + free) as u8,
             backfill,
-            accept_until: None,
-            lead: None,
+            accept_until: self
+                .dice
+                .percent(35)
+                .then(|| self.now + TimeDelta::seconds(40)),
+            lead,
             slots: members.iter().enumerate().map(slot).collect(),
             created_at: self.now,
         };
@@ -108,6 +133,9 @@ impl Walk {
         self.note(format!("form {} in {} of {players:?}", new.id, new.room));
         let formed = self.store.form_match(new.clone()).await.unwrap();
         assert_eq!(formed, self.model.form_match(&new));
+        if formed == FormMatch::NotLeading {
+            self.happened("not leading");
+        }
         if formed == FormMatch::Formed {
             self.happened("form");
             if members.len() > 3 {
