@@ -176,7 +176,7 @@ impl Peer {
     /// What should be of the connection now, by the plan.
     fn planned_state(&self, now: Duration) -> LinkState {
         let closed = self.during(now, |incident| match incident {
-            Incident::Reload(window) => Some(window),
+            Incident::Reload(window) | Incident::Replace(window) => Some(window),
             _ => None,
         });
         // The watchdog needs a while to notice, and to connect once the line is back.

@@ -52,6 +52,9 @@ pub enum Incident {
     Outage(Range<Duration>),
     /// The page is closed, and opened again: a new client.
     Reload(Range<Duration>),
+    /// It leaves the match, somebody else is found for the slot half-way, and comes at the end: a new
+    /// client under another name.
+    Replace(Range<Duration>),
     /// Mutations of what it sent go to the room under its name, and mutations of what it received
     /// to the other players under its name.
     Forge(Range<Duration>),

@@ -2,6 +2,7 @@
 
 mod budget;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use gs_authority::Patience;
 use gs_authority::room::{Channel, Destination, Room, RoomConfig, RoomEvent, RoomPlayer};
 use gs_engine::confirmed::state_hash;
 use gs_engine::{AuthorityMode, Slot};
+use gs_protocol::{ClientEvent, encode_client_event, topic};
 
 use crate::Dice;
 use crate::outcome::Outcome;
@@ -42,11 +44,6 @@ impl World {
         let names: Vec<Arc<str>> = (0..scenario.players.len())
             .map(|slot| format!("00000000-0000-0000-0000-{slot:012}").into())
             .collect();
-        let player = |name: &Arc<str>| RoomPlayer {
-            identity: name.to_string(),
-            username: "bot".to_owned(),
-            team: None,
-        };
         let config = RoomConfig {
             match_id: "simulation".to_owned(),
             game: play.name.to_owned(),
@@ -56,8 +53,8 @@ impl World {
             seed,
             options: play.options.to_owned(),
             mode: scenario.mode,
-            players: names.iter().map(player).map(Some).collect(),
-            backfill: false,
+            players: names.iter().map(|name| Some(player(name))).collect(),
+            backfill: scenario.has_substitutes(),
             unix_ms: 0,
             patience: Patience::default(),
         };
@@ -125,6 +122,7 @@ impl World {
                 self.arrive_at_server(index, message, now);
             }
         }
+        self.find_substitutes(now);
         if now >= self.next_tick {
             self.next_tick += self.truth.period;
             self.room.tick(self.base + now);
@@ -153,9 +151,46 @@ impl World {
             LinkState::Connected => self.room.handle_participant_joined(&name, at),
             // A line that dies says nothing.
             LinkState::Reconnecting => {}
-            LinkState::Absent => self.room.handle_participant_left(&name, at),
+            LinkState::Absent => {
+                if self.peers[index].replaced(now).is_some() {
+                    self.leave(index, at);
+                }
+                self.room.handle_participant_left(&name, at);
+            }
         }
         self.take_from_room(now);
+    }
+
+    /// A player says that it leaves, after everything else that it said.
+    fn leave(&mut self, index: usize, at: Instant) {
+        self.peers[index].up.lossy.clear();
+        let mut bytes = Vec::new();
+        if encode_client_event(&ClientEvent::Leave, &mut bytes).is_ok() {
+            let name = self.names[index].clone();
+            self.room.handle_packet(&name, topic::EVENTS, &bytes, at);
+        }
+    }
+
+    /// Slots whose players have left are given to others, half-way to when those come.
+    fn find_substitutes(&mut self, now: Duration) {
+        for index in 0..self.peers.len() {
+            let Some(window) = self.peers[index].replaced(now) else {
+                continue;
+            };
+            let name: Arc<str> = format!("10000000-0000-0000-0000-{index:012}").into();
+            if now < (window.start + window.end) / 2 || self.names[index] == name {
+                continue;
+            }
+            let at = self.base + now;
+            if let Err(error) = self
+                .room
+                .handle_substitute(index as Slot, &player(&name), at)
+            {
+                self.outcome.fail(now, error.to_string());
+            }
+            self.names[index] = name;
+            self.take_from_room(now);
+        }
     }
 
     /// A player's packet reaches LiveKit's server.
@@ -208,18 +243,24 @@ impl World {
                     self.truth.result = Some(ended.result);
                     self.store_at = Some(now + Duration::from_millis(50));
                 }
-                RoomEvent::Remove { identity, reason } if identity != INTRUDER => {
+                RoomEvent::Remove { identity, reason } if self.is_player(&identity) => {
                     let what = format!("{identity} is to be removed: {reason}");
                     self.outcome.fail(now, what);
                 }
                 RoomEvent::Mute { identity } => {
                     self.outcome.fail(now, format!("{identity} is muted"));
                 }
-                RoomEvent::SlotsOpen(_) | RoomEvent::SlotTaken { .. } => {
+                RoomEvent::SlotsOpen(_) | RoomEvent::SlotTaken { .. }
+                    if !self.scenario.has_substitutes() =>
+                {
                     let what = "a slot is open in a match without backfill";
                     self.outcome.fail(now, what.to_owned());
                 }
-                RoomEvent::Remove { .. } | RoomEvent::Log(_) | RoomEvent::Closed => {}
+                RoomEvent::Remove { .. }
+                | RoomEvent::SlotsOpen(_)
+                | RoomEvent::SlotTaken { .. }
+                | RoomEvent::Log(_)
+                | RoomEvent::Closed => {}
             }
         }
         if self.store_at.is_some_and(|at| now >= at) {
@@ -227,6 +268,10 @@ impl World {
             self.room.handle_stored(self.base + now);
             self.take_from_room(now);
         }
+    }
+
+    fn is_player(&self, identity: &str) -> bool {
+        self.names.iter().any(|name| **name == *identity)
     }
 
     /// LiveKit's server copies a packet of the authority's to those it is for.
@@ -348,7 +393,35 @@ impl World {
     }
 }
 
+fn player(name: &Arc<str>) -> RoomPlayer {
+    RoomPlayer {
+        identity: name.to_string(),
+        username: "bot".to_owned(),
+        team: None,
+    }
+}
+
+impl Scenario {
+    fn has_substitutes(&self) -> bool {
+        let mut incidents = self.players.iter().flat_map(|player| &player.incidents);
+        incidents.any(|incident| matches!(incident, Incident::Replace(_)))
+    }
+}
+
 impl Peer {
+    /// From when to when the slot changes hands, while it does.
+    fn replaced(&self, now: Duration) -> Option<Range<Duration>> {
+        let mut windows = self
+            .plan
+            .incidents
+            .iter()
+            .filter_map(|incident| match incident {
+                Incident::Replace(window) if window.contains(&now) => Some(window),
+                _ => None,
+            });
+        windows.next().cloned()
+    }
+
     fn forges(&self, now: Duration) -> bool {
         self.during(now, |incident| match incident {
             Incident::Forge(window) => Some(window),

@@ -68,6 +68,21 @@ fn a_page_that_is_opened_again_is_in_step_within_a_second() {
 }
 
 #[test]
+fn a_substitute_is_in_step_within_a_second_and_so_is_everybody_else_all_along() {
+    let replaced = Incident::Replace(between(8.0, 12.0));
+    check_each(
+        9,
+        |seed| matches(seed, 3).with(0, |player| player.incidents.push(replaced.clone())),
+        |outcome| {
+            if outcome.room.substitutes != 1 {
+                return Err(format!("{} substitutes", outcome.room.substitutes));
+            }
+            recovers(outcome)
+        },
+    );
+}
+
+#[test]
 fn everybody_loses_the_line_at_once_and_comes_back() {
     check_each(
         9,

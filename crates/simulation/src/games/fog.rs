@@ -70,6 +70,7 @@ impl Fog {
 impl Game for Fog {
     const NAME: &'static str = "fog";
     const PLAYERS: std::ops::RangeInclusive<u8> = 1..=16;
+    const BACKFILL: bool = true;
     const MAX_SAVE_BYTES: u32 = 4 << 10;
     const HIDDEN_STATE: bool = true;
 
@@ -99,7 +100,7 @@ impl Game for Fog {
             secret: 1,
         };
         match self.walkers.binary_search_by_key(&slot, |w| w.slot) {
-            Ok(index) => self.walkers[index].present = true,
+            Ok(index) => self.walkers[index] = walker,
             Err(index) => self.walkers.insert(index, walker),
         }
     }

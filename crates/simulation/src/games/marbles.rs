@@ -120,6 +120,7 @@ pub enum Thing {
 impl Game for Marbles {
     const NAME: &'static str = "marbles";
     const PLAYERS: std::ops::RangeInclusive<u8> = 1..=16;
+    const BACKFILL: bool = true;
     const MAX_SAVE_BYTES: u32 = 4 << 10;
 
     type Options = Length;
@@ -149,7 +150,7 @@ impl Game for Marbles {
             touches: 0,
         };
         match self.marbles.binary_search_by_key(&slot, |m| m.slot) {
-            Ok(index) => self.marbles[index].present = true,
+            Ok(index) => self.marbles[index] = marble,
             Err(index) => self.marbles.insert(index, marble),
         }
     }

@@ -61,9 +61,10 @@ pub(super) struct Drawn {
 impl Drawn {
     pub(super) fn new(plan: &PlayerPlan) -> Self {
         let ends = plan.incidents.iter().filter_map(|incident| match incident {
-            Incident::Sleep(window) | Incident::Outage(window) | Incident::Reload(window) => {
-                Some(window.end)
-            }
+            Incident::Sleep(window)
+            | Incident::Outage(window)
+            | Incident::Reload(window)
+            | Incident::Replace(window) => Some(window.end),
             Incident::Forge(_) | Incident::Intrude(_) => None,
         });
         let recovering: Vec<(Duration, usize)> = ends.zip(0..).collect();
@@ -400,9 +401,10 @@ impl Peer {
             .incidents
             .iter()
             .filter_map(|incident| match incident {
-                Incident::Sleep(window) | Incident::Outage(window) | Incident::Reload(window) => {
-                    Some(window)
-                }
+                Incident::Sleep(window)
+                | Incident::Outage(window)
+                | Incident::Reload(window)
+                | Incident::Replace(window) => Some(window),
                 // Forged inputs of its own surprise it.
                 Incident::Forge(window) => Some(window),
                 Incident::Intrude(_) => None,
