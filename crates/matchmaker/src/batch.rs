@@ -77,7 +77,7 @@ impl Default for Effort {
     fn default() -> Self {
         Self {
             exact_groups: exact::MAX_UNITS,
-            evaluations: 1_000_000,
+            evaluations: 1_500_000,
         }
     }
 }
@@ -124,7 +124,11 @@ fn solve(pool: &Pool, exact_groups: usize, budget: &mut u64, steps: &mut u64) ->
     let pinned = oldest::match_of_oldest(pool, &fitting, &lists, steps);
     let mut matching = greedy::matches(pool, &fitting, lists, pinned);
     let near = improve::Neighbours::new(pool);
-    improve::improve(&mut matching, &near, budget);
+    // Exchanges go on for long without leaving anything to those whom they do not reach.
+    let mut exchanges = *budget / 3 * 2;
+    *budget -= exchanges;
+    improve::improve(&mut matching, &near, &mut exchanges);
+    *budget += exchanges;
     recreate::recreate(&mut matching, &near, budget);
     matching.matches.into_iter().flatten().collect()
 }

@@ -11,14 +11,31 @@ pub(super) fn recreate(matching: &mut Matching, near: &Neighbours, budget: &mut 
     let pool = matching.pool;
     let units = pool.units.len();
     let mut random = Random(SEED);
-    let mut idle = 0;
+    let (mut idle, mut rounds) = (0, 0);
+    let mut left = Vec::new();
     let looks = MOST_LOOKS + MOST_LOOKS_PER_UNIT * units as u64;
     let least = budget.saturating_sub(looks);
     while *budget > least && idle < IDLE_ROUNDS + IDLE_ROUNDS_PER_UNIT * units {
+        if rounds % (units / 64).max(256) == 0 {
+            left = left_over(matching);
+        }
+        rounds += 1;
         idle += 1;
-        let centre = random.below(units) as u32;
-        let matches = 2 + random.below(3);
-        let (units, indices) = ruin(matching, near, centre, matches);
+        let (units, indices) = match random.below(8) {
+            // Those left over lie far apart among those who have a match.
+            0 if left.len() > 1 => (
+                window(matching, &left, random.below(left.len())),
+                Vec::new(),
+            ),
+            1 | 2 if !left.is_empty() => {
+                let centre = left[random.below(left.len())];
+                ruin(matching, near, centre, 1 + random.below(3))
+            }
+            _ => {
+                let centre = random.below(units) as u32;
+                ruin(matching, near, centre, 2 + random.below(3))
+            }
+        };
         if units.len() < 2 {
             *budget -= 1;
             continue;
@@ -44,6 +61,21 @@ pub(super) fn recreate(matching: &mut Matching, near: &Neighbours, budget: &mut 
             idle = 0;
         }
     }
+}
+
+/// Those who fit into matches and have none, in ascending order.
+fn left_over(matching: &Matching) -> Vec<u32> {
+    let pool = matching.pool;
+    let left = |u: &u32| matching.owner[*u as usize].is_none() && pool.units[*u as usize].fits;
+    (0..pool.units.len() as u32).filter(left).collect()
+}
+
+/// Of those who were left over, some that are next to each other and still are, in ascending order.
+fn window(matching: &Matching, left: &[u32], place: usize) -> Vec<u32> {
+    let first = place.saturating_sub(MAX_ALONE);
+    let window = &left[first..left.len().min(place + MAX_ALONE)];
+    let free = |u: &u32| matching.owner[*u as usize].is_none();
+    window.iter().copied().filter(free).collect()
 }
 
 /// The units of so many matches around one unit and of those left over between them, in ascending
@@ -172,10 +204,10 @@ const RUIN_REACH: u32 = 24;
 /// Units left over that are tried at once.
 const MAX_ALONE: usize = 12;
 /// Looks at units in all: small queues are at their best with these …
-const MOST_LOOKS: u64 = 100_000;
+const MOST_LOOKS: u64 = 300_000;
 /// … and larger ones nearly so. Of the largest, the budget comes to its end before.
-const MOST_LOOKS_PER_UNIT: u64 = 200;
+const MOST_LOOKS_PER_UNIT: u64 = 500;
 /// Rounds without gain after which nothing more is expected, in any case …
-const IDLE_ROUNDS: usize = 300;
+const IDLE_ROUNDS: usize = 2_000;
 /// … and for each unit.
-const IDLE_ROUNDS_PER_UNIT: usize = 12;
+const IDLE_ROUNDS_PER_UNIT: usize = 30;

@@ -1,12 +1,15 @@
 //! Nobody starves.
 
 use chrono::{DateTime, Utc};
-use gs_matchmaker::{Effort, Group, Rules, match_batch, match_batch_with};
+use gs_matchmaker::{
+    AttributeKind, AttributeRule, AttributeValue, Effort, Group, Rules, match_batch,
+    match_batch_with,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::checker::{counts_since, is_widest, possible};
-use crate::world::{HEURISTIC, at, group, groups, rules};
+use crate::world::{HEURISTIC, at, group, groups, open_rules, rules};
 
 /// The oldest of those whose limits are at their widest that has a legal match, by trying all.
 fn oldest_with_a_match<'a>(
@@ -66,4 +69,32 @@ fn an_outsider_is_matched_before_two_who_would_be_a_better_match() {
     };
     assert_eq!(players(15.5), [2, 3]);
     assert_eq!(players(60.0), [1, 2]);
+}
+
+/// Three of five hundred want what the oldest wants, and they are far apart in skill.
+#[test]
+fn the_few_who_fit_the_oldest_are_found_among_many() {
+    let values = ["dust", "ice"].map(str::to_owned).to_vec();
+    let rules = Rules {
+        attributes: vec![AttributeRule {
+            name: "map".to_owned(),
+            kind: AttributeKind::Overlap { values },
+            required: true,
+        }],
+        ..open_rules(4, 2)
+    };
+    let wants = |id: u128, map: &str| {
+        let mut group = group(id, &[1_000.0 + 2.0 * id as f64]);
+        let map = AttributeValue::Text(map.to_owned());
+        group.attributes.insert("map".to_owned(), map);
+        group.queued_at = at(id as f64 / 100.0);
+        group
+    };
+    let rare = [1, 17, 260, 499];
+    let map = |id: u128| if rare.contains(&id) { "ice" } else { "dust" };
+    let waiting: Vec<Group> = (1..=500).map(|id| wants(id, map(id))).collect();
+    let matches = match_batch(&waiting, &rules, at(30.0));
+    let first: Vec<u128> = matches[0].groups.iter().map(Uuid::as_u128).collect();
+    assert_eq!(first, rare);
+    assert_eq!(matches.len(), 125);
 }
