@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
@@ -88,11 +89,11 @@ impl Backfill for EmbeddedStore {
         let mut openings = Vec::with_capacity(rows.len());
         for row in &rows {
             let id = rows::uuid(row, "match_id")?;
-            if !matches.contains_key(&id) {
+            if let Entry::Vacant(entry) = matches.entry(id) {
                 let Some(found) = select_match(&mut tx, id).await? else {
                     continue;
                 };
-                matches.insert(id, found);
+                entry.insert(found);
                 let tickets = sqlx::query("SELECT * FROM tickets WHERE match_id = ?")
                     .bind(id.to_string())
                     .fetch_all(&mut *tx)

@@ -90,13 +90,19 @@ impl Statistics for PostgresStore {
         before: Option<Uuid>,
         limit: u32,
     ) -> StoreResult<Vec<RatingChange>> {
+        // Match after match of the player, whatever is known of how rare the mode is: there may be any
+        // number of matches of others.
         let rows = sqlx::query!(
             r#"SELECT match_id, ended_at AS "ended_at!", rating_before AS "rating_before!",
                    uncertainty_before AS "uncertainty_before!", rating_after AS "rating_after!",
                    uncertainty_after AS "uncertainty_after!"
-               FROM match_slots JOIN matches ON matches.id = match_id
-               WHERE player_id = $1 AND game_id = $2 AND mode = $3 AND rating_after IS NOT NULL
+               FROM match_slots CROSS JOIN LATERAL (
+                   SELECT ended_at FROM matches
+                   WHERE id = match_id AND game_id = $2 AND mode = $3 OFFSET 0) AS ended
+               WHERE player_id = $1 AND rating_after IS NOT NULL
                AND ($4::uuid IS NULL OR match_id < $4)
+               AND EXISTS (SELECT 1 FROM player_statistics
+                   WHERE player_id = $1 AND game_id = $2 AND mode = $3)
                ORDER BY match_id DESC LIMIT $5"#,
             player_id,
             game,

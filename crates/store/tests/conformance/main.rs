@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod accounts;
+mod backfill;
 mod bans;
 mod boards;
 mod embedded_file;
@@ -103,6 +104,17 @@ macro_rules! scenarios {
             matches::details_are_kept_as_json,
             matches::history_is_paged_newest_first,
             matches::changes_are_announced,
+            backfill::a_player_who_waits_takes_an_open_slot,
+            backfill::only_who_runs_a_match_opens_its_slots,
+            backfill::a_match_that_is_not_ready_opens_nothing,
+            backfill::a_slot_is_given_once_and_to_who_fits,
+            backfill::only_who_leads_the_queue_fills_slots,
+            backfill::substitutes_leave_stay_or_go_back_as_slots_are_opened,
+            backfill::substitutes_on_their_way_go_back_when_the_match_ends,
+            backfill::a_filled_slot_counts_for_whoever_was_matched_into_it,
+            backfill::a_slot_that_was_free_counts_for_nobody,
+            backfill::a_later_holder_takes_the_substitutes_over,
+            backfill::substitutes_are_erased_as_others_are,
             boards::best_keeps_the_highest_score_and_when_it_was_reached_first,
             boards::latest_keeps_the_match_that_ended_last,
             boards::sum_adds_scores_up,
@@ -123,6 +135,9 @@ macro_rules! scenarios {
             statistics::modes_are_kept_apart_and_in_order,
             statistics::what_does_not_count_changes_no_statistics,
             statistics::ratings_follow_results_in_the_order_they_are_stored,
+            statistics::a_rating_is_less_certain_the_longer_its_player_is_away,
+            statistics::what_matches_changed_of_a_rating_is_paged_by_match,
+            statistics::what_players_are_matched_by_is_told_in_the_order_asked,
             presence::whoever_was_seen_is_there,
             presence::a_room_knows_who_is_in_it,
             presence::an_event_is_delivered_for_the_first_time_once,

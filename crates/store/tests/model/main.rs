@@ -74,4 +74,4 @@ async fn play(store: SharedStore, seed: u64, name: &str) {
 }
 
 /// Enough for some dozens of matches to be played.
-const CALLS: usize = 2000;
+const CALLS: usize = 3000;

@@ -93,7 +93,7 @@ impl Walk {
             ("stale", 1),
             ("repeat", 1),
             ("fill", 5),
-            ("confirm", 3),
+            ("confirm", 2),
         ] {
             let count = self.happened.get(what).copied().unwrap_or(0);
             assert!(

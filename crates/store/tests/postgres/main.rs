@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 mod away;
+mod backfill;
 mod concurrency;
 mod matchmaking;
 mod queue_keys;

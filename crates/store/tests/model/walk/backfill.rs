@@ -5,10 +5,15 @@ use super::Walk;
 
 impl Walk {
     pub(super) async fn backfill_call(&mut self) {
-        match self.dice.below(10) {
-            0..3 => self.open_slots().await,
-            3..6 => self.fill_slot().await,
-            6..8 => self.slot_filled().await,
+        let matches = || self.model.matches.values();
+        let comes = matches().any(|m| m.came.iter().any(|c| !c.substitute.confirmed));
+        let is_open = matches().any(|m| !m.open.is_empty());
+        match self.dice.below(12) {
+            0..5 if comes => self.slot_filled().await,
+            0..8 if is_open => self.fill_slot().await,
+            0..9 => self.open_slots().await,
+            9 => self.fill_slot().await,
+            10 => self.slot_filled().await,
             _ => self.ask_for_openings().await,
         }
     }
@@ -45,7 +50,7 @@ impl Walk {
         let found = self.model.matches.get(&id).map(|m| &m.details);
         let key = found.map(|m| (m.game.clone(), m.mode.clone()));
         let all = self.model.tickets.values();
-        let queued = all.filter(|t| t.status == TicketStatus::Queued);
+        let queued = all.filter(|t| t.status == TicketStatus::Queued && t.code.is_none());
         let queued: Vec<Uuid> = queued
             .filter(|t| Some((t.game.clone(), t.mode.clone())) == key)
             .map(|t| t.id)

@@ -54,6 +54,7 @@ impl Walk {
             Some(m) if m.details.status == MatchStatus::Forming => self.room_created().await,
             Some(m) if m.holder.is_none() => self.claim_match().await,
             Some(m) if m.details.ready_at.is_none() => self.match_ready().await,
+            Some(m) if m.details.backfill && self.dice.percent(75) => self.backfill_call().await,
             Some(m) if m.details.status == MatchStatus::Open => self.match_started().await,
             Some(_) => self.store_result().await,
         }
