@@ -63,7 +63,7 @@ proptest! {
     ) {
         let player = player % players.len();
         let mut better = players.clone();
-        better[player].placement = players[player].placement.saturating_sub(places).max(1);
+        better[player].placement = players[player].placement.saturating_sub(places);
         let [worse, better] = [players, better].map(|players| rate(&players)[player].value);
         prop_assert!(better >= worse - 1e-9, "{better} and {worse}");
     }
