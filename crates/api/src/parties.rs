@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use gs_store::{CreateParty, JoinParty, LeaveParty, MAX_PARTY, NewParty, Party};
+use gs_store::{CreateParty, JoinParty, LeaveParty, MAX_PARTY, NewParty, Party, TicketStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use crate::caller::{Caller, Origin};
 use crate::environment::{Environment, new_id, random};
 use crate::openapi::tag;
 use crate::problem::{Conflict, FieldError, NotFound, Problem, TooManyRequests};
+use crate::room_token::is_joinable;
 
 /// Make a party
 ///
@@ -44,7 +45,8 @@ pub(crate) async fn create(
         };
         match shared.store().create_party(new).await? {
             CreateParty::Created(party) => {
-                return Ok((StatusCode::CREATED, not_kept(party)).into_response());
+                let document = describe(&shared, caller, party).await?;
+                return Ok((StatusCode::CREATED, document).into_response());
             }
             CreateParty::AlreadyIn(id) => return Err(already_in(id)),
             CreateParty::CodeTaken => {}
@@ -86,7 +88,7 @@ pub(crate) async fn join(
         .join_party(&code, caller.player_id, shared.now())
         .await?
     {
-        JoinParty::Joined(party) => Ok(not_kept(party).into_response()),
+        JoinParty::Joined(party) => Ok(describe(&shared, caller, party).await?.into_response()),
         JoinParty::AlreadyIn(id) => Err(already_in(id)),
         JoinParty::Full => Err(Problem::conflict(
             "party-full",
@@ -111,7 +113,8 @@ pub(crate) async fn one(
     caller: Caller,
     Segments(id): Segments<String>,
 ) -> Result<Response, Problem> {
-    Ok(not_kept(own_party(&shared, caller, &id).await?).into_response())
+    let party = own_party(&shared, caller, &id).await?;
+    Ok(describe(&shared, caller, party).await?.into_response())
 }
 
 /// Leave a party, or take somebody out of it
@@ -170,6 +173,20 @@ pub(crate) struct PartyDocument {
     leader: Uuid,
     /// In the order in which they joined.
     members: Vec<PartyMemberDocument>,
+    /// What the party waits for or plays, where its leader has queued it.
+    #[serde(flatten)]
+    ticket: Option<PartyTicket>,
+}
+
+/// The caller's part of what a party waits for.
+#[derive(Serialize, ToSchema)]
+struct PartyTicket {
+    /// The caller's own ticket: ask for its status.
+    ticket_id: Uuid,
+    #[schema(example = "arena")]
+    game: String,
+    #[schema(example = "default")]
+    mode: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -186,18 +203,49 @@ async fn own_party(shared: &Shared, caller: Caller, id: &str) -> Result<Party, P
     party.ok_or_else(|| Problem::not_found("you are in no such party"))
 }
 
-fn not_kept(party: Party) -> impl IntoResponse {
+async fn describe(
+    shared: &Shared,
+    caller: Caller,
+    party: Party,
+) -> Result<impl IntoResponse, Problem> {
     let member = |member: gs_store::PartyMember| PartyMemberDocument {
         player_id: member.player_id,
         username: member.username,
     };
+    let ticket = own_ticket(shared, caller, &party).await?;
     let document = PartyDocument {
         party_id: party.id,
         code: party.code,
         leader: party.leader,
         members: party.members.into_iter().map(member).collect(),
+        ticket,
     };
-    ([(CACHE_CONTROL, "no-store")], Json(document))
+    Ok(([(CACHE_CONTROL, "no-store")], Json(document)))
+}
+
+/// The ticket that the caller has through the party, until what comes of it is over.
+async fn own_ticket(
+    shared: &Shared,
+    caller: Caller,
+    party: &Party,
+) -> Result<Option<PartyTicket>, Problem> {
+    let store = shared.store();
+    let newest = store.newest_ticket(caller.player_id).await?;
+    let Some(ticket) = newest.filter(|ticket| ticket.party_id == Some(party.id)) else {
+        return Ok(None);
+    };
+    let lives = match (ticket.status, ticket.match_id) {
+        (TicketStatus::Matched, Some(id)) => {
+            let found = store.match_by_id(id).await?;
+            found.is_some_and(|found| is_joinable(&found))
+        }
+        (status, _) => !status.is_final(),
+    };
+    Ok(lives.then_some(PartyTicket {
+        ticket_id: ticket.id,
+        game: ticket.game,
+        mode: ticket.mode,
+    }))
 }
 
 fn already_in(party: Uuid) -> Problem {

@@ -107,6 +107,8 @@ pub(crate) struct TicketDocument {
 pub(crate) struct Asked {
     /// Until when.
     until: Timestamp,
+    /// In how long that is, for clocks that are wrong.
+    in_ms: u64,
     /// How many have accepted.
     accepted: usize,
     /// How many are asked.
@@ -234,6 +236,10 @@ async fn asked(shared: &Shared, ticket: &Ticket) -> Result<Option<Asked>, Proble
         .and_then(|found| found.accept_until)
         .map(|until| Asked {
             until: Timestamp(until),
+            in_ms: (until - shared.now())
+                .num_milliseconds()
+                .max(0)
+                .unsigned_abs(),
             accepted: tickets.iter().filter(|t| t.accepted == Some(true)).count(),
             players: tickets.len(),
             you: ticket.accepted,

@@ -214,7 +214,7 @@ impl Waiting {
         }
     }
 
-    /// The same for people.
+    /// The same for people, but for what widens next: who shows that counts it down.
     pub(crate) fn sentence(&self) -> String {
         let (waiting, fitting) = (self.players_waiting, self.players_fitting);
         if waiting == 0 {
@@ -240,20 +240,6 @@ impl Waiting {
                 (rule, _) => format!("of {}", rule.trim_start_matches("attributes.")),
             };
             text += &format!(": {players} because {by}");
-        }
-        if let Some(Widening {
-            rule,
-            in_ms,
-            tolerance,
-        }) = &self.next_widening
-        {
-            let seconds = in_ms.div_ceil(1000);
-            text += &match (rule.as_str(), tolerance) {
-                ("skill", Some(to)) => format!("; widens to {to:.0} in {seconds} s"),
-                ("skill", None) => format!("; any skill will do in {seconds} s"),
-                ("players", _) => format!("; fewer players will do in {seconds} s"),
-                (rule, _) => format!("; {rule} widens in {seconds} s"),
-            };
         }
         text
     }
