@@ -116,7 +116,7 @@ export class Membership {
     try {
       await act();
     } catch (error) {
-      const unknown = error instanceof ApiError && error.kind === "not-found";
+      const unknown = error instanceof ApiError && UNKNOWN.includes(error.kind);
       this.box.say(unknown ? "There is no party with this code." : describe(error));
     }
   }
@@ -157,5 +157,7 @@ export class Membership {
   }
 }
 
+/** A code that is none, or one that nobody has. */
+const UNKNOWN: readonly string[] = ["not-found", "invalid"];
 const PARTY_KEY = "gameserver.party";
 const TICKET_KEY = "gameserver.ticket";

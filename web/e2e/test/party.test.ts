@@ -27,7 +27,7 @@ test("a party of two meets by its code, queues together, and gets into one match
   const bob = await Player.open(browser, server.url, PHONE);
   await bob.page.fill("#name", "Bob");
   await bob.page.click("#party summary");
-  await bob.page.fill("#party-code", "NOSUCH");
+  await bob.page.fill("#party-code", "ZZZZZZ");
   await bob.page.click("#party-join");
   await bob.says("#party .error", "no party with this code");
   await bob.page.fill("#party-code", code.toLowerCase());

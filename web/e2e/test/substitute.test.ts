@@ -6,7 +6,8 @@ import { Server, until } from "./server.js";
 let server: Server;
 let browser: Browser;
 beforeAll(async () => {
-  const matchmaking = { backfill: true };
+  // Two are enough to begin, so that a third slot is free.
+  const matchmaking = { backfill: true, players: { min: 2, max: 3, fewer_after: 1 } };
   server = await Server.start({ match_seconds: 300, score_limit: 10 }, { matchmaking });
   browser = await launch();
 });
@@ -15,35 +16,51 @@ afterAll(async () => {
   await server?.remove();
 });
 
-test("a player leaves, another takes the slot, and both who are there play on", async () => {
+test("a free slot is taken, and so is one that a player leaves, by others who play on in it", async () => {
   const [ann, bob] = await pair(browser, server.url);
-  const [matchId, slot] = [await ann.matchId(), await bob.slot()];
-  bob.page.on("dialog", (dialog) => void dialog.accept());
-  await bob.page.click("#leave");
-  await bob.screen("menu");
-  const seat = () =>
-    ann.page.evaluate((s) => window.gameserver.session?.players.find((p) => p.slot === s), slot);
-  await until("the slot is open", async () => (await seat())?.open);
+  const matchId = await ann.matchId();
   await ann.says(".board", "Looking for a player");
-  await ann.says(".chat-lines", "Bob is gone");
   await ann.screenshot("substitute-wanted");
 
   const cid = await Player.open(browser, server.url);
   await cid.choose("Cid", "#play");
   await cid.playing();
   expect(await cid.matchId()).toBe(matchId);
-  expect(await cid.slot()).toBe(slot);
-  await until("the slot is Cid's", async () => {
-    const now = await seat();
-    return now?.username === "Cid" && now.presence === "present" && !now.open;
-  });
-  await ann.says(".chat-lines", "Cid takes");
-  await ann.says(".board", "Cid");
+  await taken(ann, await cid.slot(), "Cid");
+  await ann.says(".chat-lines", "Cid takes the free place");
   await seesMove(ann, cid);
-  await seesMove(cid, ann);
-  await ann.screenshot("substitute-plays");
 
-  // And whoever left is free for another match.
-  await bob.page.click("#play");
-  await bob.screen("waiting");
+  const slot = await bob.slot();
+  bob.page.on("dialog", (dialog) => void dialog.accept());
+  await bob.page.click("#leave");
+  await bob.screen("menu");
+  await until("the slot is open", async () => (await seat(ann, slot))?.open);
+  await ann.says(".chat-lines", "Bob is gone");
+  await ann.says(".board", "Looking for a player");
+
+  // Somebody else, at the same screen.
+  await bob.choose("Eve", "#play");
+  await bob.playing();
+  expect(await bob.matchId()).toBe(matchId);
+  expect(await bob.slot()).toBe(slot);
+  await taken(ann, slot, "Eve");
+  await ann.says(".board", "Eve");
+  await seesMove(ann, bob);
+  await seesMove(bob, ann);
+  await ann.screenshot("substitute-plays");
 });
+
+/** A slot as this page knows it. */
+function seat(player: Player, slot: number) {
+  return player.page.evaluate(
+    (s) => window.gameserver.session?.players.find((p) => p.slot === s),
+    slot,
+  );
+}
+
+async function taken(watcher: Player, slot: number, name: string): Promise<void> {
+  await until(`slot ${slot} is ${name}'s`, async () => {
+    const now = await seat(watcher, slot);
+    return now?.username === name && now.presence === "present" && !now.open;
+  });
+}
