@@ -215,6 +215,49 @@ async fn a_party_never_queues_with_somebody_who_has_left() {
     assert!(!Postgres::shared().log().contains("deadlock detected"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_are_erased_and_leave_while_their_party_queues() {
+    let url = database().await;
+    let stores = [Arc::new(store(&url).await), Arc::new(store(&url).await)];
+    let ids = players(&stores[0], 45).await;
+    for (round, members) in ids.chunks(3).enumerate() {
+        let party = gather(&stores[0], members).await;
+        let (store, all) = (stores[0].clone(), members.to_vec());
+        let queue = tokio::spawn(async move { enqueue(&store, &all, Some(party)).await });
+        if round % 3 == 0 {
+            // Otherwise whoever comes last finds nobody in the queue.
+            while stores[0]
+                .queued_tickets("arena", 9)
+                .await
+                .unwrap()
+                .is_empty()
+            {
+                tokio::task::yield_now().await;
+            }
+        }
+        let (store, player) = (stores[1].clone(), members[0]);
+        let erase = tokio::spawn(async move { store.erase_player(player, at(5)).await.unwrap() });
+        let (store, player) = (stores[0].clone(), members[1]);
+        let leave =
+            tokio::spawn(async move { store.leave_party(party, player, at(6)).await.unwrap() });
+        let store = stores[1].clone();
+        let form = tokio::spawn(async move { form_some(&store, 2 * round).await });
+        queue.await.unwrap();
+        form.await.unwrap();
+        assert!(erase.await.unwrap());
+        let left = leave.await.unwrap();
+        assert!(matches!(left, LeaveParty::Left(Some(_))), "{left:?}");
+        let rest = stores[0].party(party).await.unwrap().unwrap();
+        assert_eq!((rest.leader, rest.members.len()), (members[2], 1));
+        let waiting = "SELECT id FROM tickets WHERE status IN ('queued', 'accepting')";
+        assert_eq!(sql(&url, waiting).await, "");
+        clear(&stores[0]).await;
+    }
+    let drawn = "SELECT count(*) > 0 FROM tickets";
+    assert_eq!(sql(&url, drawn).await, "t");
+    assert!(!Postgres::shared().log().contains("deadlock detected"));
+}
+
 /// Random calls of many tasks to two processes' stores, and then what must be true of every row.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_leaves_groups_whole_and_matches_consistent() {

@@ -39,8 +39,14 @@ impl Walk {
     }
 
     async fn fill_slot(&mut self) {
+        // Where somebody waits who may fit.
+        let waits = |game: &str, mode: &str| {
+            let mut all = self.model.tickets.values();
+            all.any(|t| t.status == TicketStatus::Queued && (&*t.game, &*t.mode) == (game, mode))
+        };
         let open = self.model.matches.iter();
         let open: Vec<(Uuid, u8)> = open
+            .filter(|(_, m)| waits(&m.details.game, &m.details.mode))
             .flat_map(|(id, m)| m.open.iter().map(|(slot, _, _)| (*id, *slot)))
             .collect();
         let (id, slot) = match self.dice.pick(&open) {

@@ -56,6 +56,7 @@ impl Walk {
             Some(m) if m.details.ready_at.is_none() => self.match_ready().await,
             Some(m) if m.details.backfill && self.dice.percent(75) => self.backfill_call().await,
             Some(m) if m.details.status == MatchStatus::Open => self.match_started().await,
+            Some(m) if m.details.backfill && self.dice.percent(60) => self.backfill_call().await,
             Some(_) => self.store_result().await,
         }
     }
@@ -68,7 +69,7 @@ impl Walk {
         }
         let groups = queued.chunk_by(|a, b| a.group_id == b.group_id);
         let groups: Vec<Vec<Ticket>> = groups.map(<[Ticket]>::to_vec).collect();
-        let mut members: Vec<Ticket> = self.dice.some(&groups, 6).concat();
+        let mut members: Vec<Ticket> = self.dice.some(&groups, 4).concat();
         if self.dice.percent(3) {
             members.pop();
         }

@@ -48,11 +48,17 @@ impl Walk {
             party_id,
             game: self.some_game().to_owned(),
             mode: (*self.dice.pick(&MODES).unwrap()).to_owned(),
-            code: self.dice.percent(20).then(|| "tea".to_owned()),
+            code: self.dice.percent(10).then(|| "tea".to_owned()),
             tickets,
             queued_at: self.now,
         };
-        self.note(format!("enqueue {new:?}"));
+        self.note(format!(
+            "enqueue {} of {:?} for {} of {}, party {party_id:?}",
+            new.id,
+            new.tickets.iter().map(|t| t.player_id).collect::<Vec<_>>(),
+            new.mode,
+            new.game,
+        ));
         let queued = self.store.enqueue(new.clone()).await.unwrap();
         assert_eq!(queued, self.model.enqueue(&new));
         if let Enqueue::Queued(tickets) = queued {
