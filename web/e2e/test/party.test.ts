@@ -42,7 +42,9 @@ test("a party of two meets by its code, queues together, and gets into one match
   await bob.screenshot("phone-party");
   await ann.screenshot("party");
 
-  await ann.choose("Ann", "#play");
+  // The name stays as it is in a party.
+  expect(await ann.page.inputValue("#name")).toBe("Ann");
+  await ann.page.click("#play");
   await Promise.all([ann, bob].map((p) => p.screen("waiting")));
   await ann.says(".with", "With Bob");
   await bob.says(".with", "With Ann");
@@ -63,7 +65,7 @@ test("a party of two meets by its code, queues together, and gets into one match
   await seesMove(bob, ann);
 
   // The party lasts longer than the match: after it, its members find themselves in it again.
-  for (const player of all) {
+  for (const player of [ann, bob]) {
     player.page.on("dialog", (dialog) => void dialog.accept());
     await player.page.click("#leave");
     await player.screen("menu");
