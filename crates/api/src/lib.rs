@@ -206,6 +206,8 @@ pub struct Settings {
     pub room_patience: Duration,
     /// How old what players are told of the queue may be, in whole.
     pub queue_view_age: Duration,
+    /// Least time between two looks at the queues.
+    pub pass_interval: Duration,
     /// How long a ticket stays queued while nobody asks for its status.
     pub ticket_silence: Duration,
     /// Which pages of other origins may call, in browsers.
@@ -236,6 +238,7 @@ impl Default for Settings {
             authority_deadline: Duration::from_secs(15),
             room_patience: Duration::from_secs(5),
             queue_view_age: Duration::from_secs(1),
+            pass_interval: Duration::from_millis(100),
             ticket_silence: Duration::from_secs(60),
             cors_origins: CorsOrigins::Any,
             trusted_proxies: Vec::new(),

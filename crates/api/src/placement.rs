@@ -37,7 +37,7 @@ pub(crate) async fn run(shared: Shared) {
     };
     loop {
         changes.mark_unchanged();
-        let next = Instant::now() + PASS_INTERVAL;
+        let next = Instant::now() + placement.shared.parts.settings.pass_interval;
         if let Err(error) = placement.round().await {
             tracing::error!(error = %error, "matches cannot be placed");
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -138,8 +138,6 @@ impl Placement {
 
 /// How late a change may be seen that another process made, and how exact the deadlines are.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Least time between two looks at the queues.
-const PASS_INTERVAL: Duration = Duration::from_millis(100);
 /// How often is looked for what has waited for too long.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// How often expired sessions and old tickets are forgotten; nobody meets them anyway.

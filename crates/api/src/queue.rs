@@ -61,7 +61,7 @@ pub(crate) async fn enqueue(
         let message = format!("has to be one of: {}", names.join(", "));
         return Err(Problem::invalid(vec![FieldError::new("mode", message)]));
     };
-    let party = match &body.party_id {
+    let party = match body.party_id {
         None => None,
         Some(id) => Some(led_party(&shared, caller, id).await?),
     };
@@ -185,7 +185,8 @@ pub(crate) async fn cancel(
     caller: Caller,
     Segments(ticket_id): Segments<String>,
 ) -> Result<StatusCode, Problem> {
-    let ticket = own_ticket(&shared, caller, &ticket_id).await?;
+    let ticket_id = parse_id(&ticket_id, "ticket")?;
+    let ticket = own_ticket(&shared, caller, ticket_id).await?;
     match shared
         .store()
         .cancel_ticket(ticket.id, shared.now())
@@ -216,7 +217,7 @@ pub(crate) async fn accept(
     caller: Caller,
     Body(body): Body<AcceptBody>,
 ) -> Result<StatusCode, Problem> {
-    let ticket = own_ticket(&shared, caller, &body.ticket_id).await?;
+    let ticket = own_ticket(&shared, caller, body.ticket_id).await?;
     let store = shared.store();
     match store.accept(ticket.id, body.accept, shared.now()).await? {
         Accept::Accepted | Accept::Complete(_) | Accept::Declined | Accept::Repeated => {
@@ -246,8 +247,7 @@ pub(crate) struct QueueBody {
     #[schema(min_length = 1, max_length = 32)]
     code: Option<String>,
     /// The party that queues, of which the caller is the leader.
-    #[schema(format = Uuid)]
-    party_id: Option<String>,
+    party_id: Option<Uuid>,
     /// What the mode's rules match by: texts, numbers, or lists of at most 64 texts. Texts have at
     /// most 64 characters. Names that the rules do not know are refused.
     #[schema(value_type = Option<BTreeMap<String, Value>>, example = json!({"map": "dust"}))]
@@ -262,8 +262,7 @@ pub(crate) struct QueueBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AcceptBody {
     /// The caller's ticket, while its status is `accepting`.
-    #[schema(format = Uuid)]
-    ticket_id: String,
+    ticket_id: Uuid,
     /// Whether to play.
     accept: bool,
 }
@@ -283,16 +282,16 @@ pub(crate) struct Queued {
 }
 
 /// The caller's ticket. One of somebody else answers like one that does not exist.
-async fn own_ticket(shared: &Shared, caller: Caller, id: &str) -> Result<Ticket, Problem> {
-    let ticket = shared.store().ticket(parse_id(id, "ticket")?).await?;
+async fn own_ticket(shared: &Shared, caller: Caller, id: Uuid) -> Result<Ticket, Problem> {
+    let ticket = shared.store().ticket(id).await?;
     ticket
         .filter(|t| t.player_id == caller.player_id)
         .ok_or_else(no_such_ticket)
 }
 
 /// The party, which the caller leads.
-async fn led_party(shared: &Shared, caller: Caller, id: &str) -> Result<Party, Problem> {
-    let party = shared.store().party(parse_id(id, "party")?).await?;
+async fn led_party(shared: &Shared, caller: Caller, id: Uuid) -> Result<Party, Problem> {
+    let party = shared.store().party(id).await?;
     let party = party.filter(|p| p.members.iter().any(|m| m.player_id == caller.player_id));
     let Some(party) = party else {
         return Err(Problem::not_found("you are in no such party"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gs_matchmaker::{AttributeValue, Rules, SkillSource};
+use gs_matchmaker::{AttributeValue, MAX_ATTRIBUTES, Rules, SkillSource};
 use gs_store::{PlayerSkill, Search};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -60,7 +60,13 @@ pub(super) fn attributes(
 ) -> BTreeMap<String, AttributeValue> {
     let mut attributes = BTreeMap::new();
     let before = errors.len();
-    for (name, value) in given.into_iter().flatten().take(MAX_LOOKED_AT) {
+    let given = given.unwrap_or_default();
+    if given.len() > MAX_ATTRIBUTES {
+        let message = format!("has to have at most {MAX_ATTRIBUTES} entries");
+        errors.push(FieldError::new("attributes", message));
+        return attributes;
+    }
+    for (name, value) in given {
         match attribute(value) {
             Some(value) => {
                 attributes.insert(name, value);
@@ -137,8 +143,6 @@ fn is_text(text: &str) -> bool {
     text.chars().count() <= MAX_TEXT_CHARS && !text.chars().any(char::is_control)
 }
 
-/// One more than any rules know, so that there is one that they do not.
-const MAX_LOOKED_AT: usize = gs_matchmaker::MAX_ATTRIBUTES + 1;
 /// Room for a word.
 const MAX_NAME_CHARS: usize = 32;
 /// Room for a few words.

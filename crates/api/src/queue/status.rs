@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::view::{self, Waiting};
 use super::{no_such_ticket, own_ticket};
-use crate::body::Params;
+use crate::body::{Params, parse_id};
 use crate::caller::Caller;
 use crate::openapi::tag;
 use crate::problem::{FieldError, NotFound, Problem};
@@ -43,7 +43,7 @@ pub(crate) async fn status(
         return Err(Problem::invalid(vec![FieldError::new("wait", message)]));
     }
     let mut ticket = match params.ticket_id {
-        Some(id) => own_ticket(&shared, caller, &id).await?,
+        Some(id) => own_ticket(&shared, caller, parse_id(&id, "ticket")?).await?,
         None => match shared.store().newest_ticket(caller.player_id).await? {
             Some(ticket) => ticket,
             None => return Err(Problem::not_found("you have no ticket: queue first")),

@@ -27,7 +27,9 @@ fn calls(player: &Account, played: &str) -> Vec<Call> {
             for name in ["player_id", "player"] {
                 path = path.replace(&format!("{{{name}}}"), &player.id);
             }
-            path = path.replace("{ticket_id}", &uuid::Uuid::now_v7().to_string());
+            for name in ["{ticket_id}", "{party_id}"] {
+                path = path.replace(name, &uuid::Uuid::now_v7().to_string());
+            }
             assert!(!path.contains('{'), "{path}");
             if route == "/auth/token" {
                 path.push_str("?room=arena-00000000");

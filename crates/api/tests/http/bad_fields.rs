@@ -311,12 +311,6 @@ async fn what_a_ticket_may_be_matched_by_is_checked() {
         queue("party_id", json!("p")).await.refused_field(),
         "party_id"
     );
-    let full: Value = (0..16)
-        .map(|n| ("x".repeat(32 - n), json!("y".repeat(64))))
-        .collect();
-    let answer = queue("attributes", full).await;
-    assert_eq!(answer.status, StatusCode::ACCEPTED);
-    cancel(&world, &ada.access, answer).await;
     let answer = queue("latency_ms", json!({"eu-west": 0, "us-east": 2000})).await;
     answer.expect(StatusCode::ACCEPTED);
 }

@@ -32,7 +32,7 @@ async fn every_call_that_needs_the_store_says_when_to_come_back() {
             });
             let id = uuid::Uuid::now_v7().to_string();
             let mut filled = path.replace("{game}", "arena");
-            for name in ["ticket_id", "match_id", "player_id", "player"] {
+            for name in ["ticket_id", "party_id", "match_id", "player_id", "player"] {
                 filled = filled.replace(&format!("{{{name}}}"), &id);
             }
             assert!(!filled.contains('{'), "{filled}");

@@ -11,6 +11,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use gs_api::{Api, ApiParts, Environment, GameCatalog, GameInfo, GameMode, Limits, Rate, Settings};
+use gs_matchmaker::Rules;
 use gs_store::{
     BoardInfo, BoardRule, EmbeddedStore, MatchOutcome, Outcome, Season, SlotOutcome, Store,
     StoreOutcome,
@@ -33,6 +34,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<EmbeddedStore>,
     pub(crate) rooms: Arc<RecordingRooms>,
     pub(crate) clock: Arc<TestClock>,
+    catalog: Catalog,
     background: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     _directory: tempfile::TempDir,
 }
@@ -65,16 +67,36 @@ impl World {
                 queue_address: rate,
             },
             webhooks: Some(Webhooks::new(LIVEKIT_KEY, LIVEKIT_SECRET)),
+            queue_view_age: Duration::ZERO,
+            room_patience: Duration::from_millis(500),
+            pass_interval: Duration::ZERO,
             ..Default::default()
         }
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
+        let anybody = Rules {
+            skill: None,
+            ..Rules::for_players(2, 0)
+        };
+        Self::with_catalog(settings, Catalog::new(anybody)).await
+    }
+
+    /// A server whose arena is matched by these rules.
+    pub(crate) async fn with_rules(rules: Rules) -> Self {
+        Self::with_settings_and_rules(Self::settings(), rules).await
+    }
+
+    pub(crate) async fn with_settings_and_rules(settings: Settings, rules: Rules) -> Self {
+        Self::with_catalog(settings, Catalog::new(rules)).await
+    }
+
+    async fn with_catalog(settings: Settings, catalog: Catalog) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(EmbeddedStore::open(directory.path()).await.unwrap());
         let rooms = Arc::new(RecordingRooms::default());
         let clock = Arc::new(TestClock::default());
-        let api = api(&store, &rooms, &clock, settings).await;
+        let api = api(&store, &rooms, &clock, &catalog, settings).await;
         let (stop, stopped) = oneshot::channel();
         let router = api.router();
         let running = api.clone();
@@ -92,6 +114,7 @@ impl World {
             store,
             rooms,
             clock,
+            catalog,
             background,
             _directory: directory,
         }
@@ -99,8 +122,72 @@ impl World {
 
     /// What another process over the same store serves.
     pub(crate) async fn another_process(&self) -> Router {
-        let api = api(&self.store, &self.rooms, &self.clock, Self::settings()).await;
-        api.router()
+        self.another_api().await.router()
+    }
+
+    /// Another process over the same store, which runs no background task yet.
+    pub(crate) async fn another_api(&self) -> Api {
+        api(
+            &self.store,
+            &self.rooms,
+            &self.clock,
+            &self.catalog,
+            Self::settings(),
+        )
+        .await
+    }
+
+    /// Runs another process until this is told, or dropped.
+    pub(crate) async fn run_another(&self) -> oneshot::Sender<()> {
+        let (stop, stopped) = oneshot::channel();
+        let api = self.another_api().await;
+        tokio::spawn(async move {
+            let stopped = async {
+                stopped.await.ok();
+            };
+            api.run_background(stopped).await;
+        });
+        stop
+    }
+
+    /// A match of the default mode for these tickets, as a process would form it.
+    pub(crate) fn new_match(&self, tickets: &[(&str, &Account)]) -> gs_store::NewMatch {
+        let game = &self.catalog.games()[0];
+        let slot = |(ticket, account): &(&str, &Account)| gs_store::NewSlot {
+            ticket_id: ticket.parse().unwrap(),
+            player_id: account.id.parse().unwrap(),
+            team: None,
+        };
+        gs_store::NewMatch {
+            id: uuid::Uuid::now_v7(),
+            room: "arena-0000abcd".to_owned(),
+            game: game.id.clone(),
+            mode: "default".to_owned(),
+            module_sha256: game.module_sha256.clone(),
+            teams: game.teams,
+            options: game.options.clone(),
+            authority_mode: "validated".to_owned(),
+            rated: true,
+            region: None,
+            capacity: 2,
+            backfill: false,
+            accept_until: None,
+            lead: None,
+            slots: tickets.iter().map(slot).collect(),
+            created_at: self.clock.now(),
+        }
+    }
+
+    /// Bans a player, as an operator would.
+    pub(crate) async fn ban(&self, account: &Account) {
+        use gs_store::Accounts as _;
+        let ban = gs_store::Ban {
+            player_id: account.id.parse().unwrap(),
+            reason: "aim bot".to_owned(),
+            banned_at: self.clock.now(),
+            until: None,
+        };
+        assert!(self.store.ban(ban).await.unwrap());
     }
 
     /// Ends the background task, as a server that shuts down.
@@ -225,7 +312,7 @@ impl World {
             reason: None,
             details: None,
             slots: slots.to_vec(),
-            boards: gs_store::counts_on(&Catalog.games()[0].boards, "default", now),
+            boards: gs_store::counts_on(&self.catalog.games()[0].boards, "default", now),
             started_at: Some(now),
             ended_at: now,
             ticks: 60,
@@ -264,11 +351,12 @@ async fn api(
     store: &Arc<EmbeddedStore>,
     rooms: &Arc<RecordingRooms>,
     clock: &Arc<TestClock>,
+    catalog: &Catalog,
     settings: Settings,
 ) -> Api {
     Api::new(ApiParts {
         store: store.clone(),
-        catalog: Arc::new(Catalog),
+        catalog: Arc::new(catalog.clone()),
         rooms: rooms.clone(),
         room_tokens: RoomTokens::new(LIVEKIT_KEY, LIVEKIT_SECRET),
         livekit_url: LIVEKIT_URL.to_owned(),
@@ -399,13 +487,19 @@ pub(crate) struct RecordingRooms {
     pub(crate) created: Mutex<Vec<(String, String)>>,
     pub(crate) deleted: Mutex<Vec<String>>,
     pub(crate) unreachable: std::sync::atomic::AtomicBool,
+    /// How many more rooms cannot be made.
+    pub(crate) unreachable_for: std::sync::atomic::AtomicUsize,
     pub(crate) pings: std::sync::atomic::AtomicUsize,
 }
 
 #[async_trait::async_trait]
 impl Rooms for RecordingRooms {
     async fn create_room(&self, name: &str, game: &str) -> Result<String, RoomError> {
-        if self.unreachable.load(Ordering::SeqCst) {
+        let fewer = |n: usize| n.checked_sub(1);
+        let counted = self
+            .unreachable_for
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer);
+        if counted.is_ok() || self.unreachable.load(Ordering::SeqCst) {
             let (url, reason) = (
                 "ws://secret-host".to_owned(),
                 "connection refused".to_owned(),
@@ -476,7 +570,17 @@ fn board(id: &str, rule: BoardRule, statistic: Option<&str>, season: Season) -> 
     }
 }
 
-struct Catalog;
+#[derive(Clone)]
+struct Catalog {
+    rules: Arc<Rules>,
+}
+
+impl Catalog {
+    fn new(rules: Rules) -> Self {
+        let rules = Arc::new(rules);
+        Self { rules }
+    }
+}
 
 impl GameCatalog for Catalog {
     fn games(&self) -> Vec<Arc<GameInfo>> {
@@ -488,19 +592,19 @@ impl GameCatalog for Catalog {
             tick_rate: 60,
             min_players: 2,
             max_players: 16,
-            teams: 0,
+            teams: self.rules.team_count(),
             modes: vec![
                 GameMode {
                     name: "default".to_owned(),
-                    players: 2,
-                    rules: Arc::new(gs_matchmaker::Rules::for_players(2, 0)),
+                    players: self.rules.players.max,
+                    rules: self.rules.clone(),
                     authority_mode: "validated".to_owned(),
                     rated: true,
                 },
                 GameMode {
                     name: "four".to_owned(),
                     players: 4,
-                    rules: Arc::new(gs_matchmaker::Rules::for_players(4, 0)),
+                    rules: Arc::new(Rules::for_players(4, 0)),
                     authority_mode: "observer".to_owned(),
                     rated: false,
                 },
