@@ -67,12 +67,17 @@ pub(super) fn attributes(
         return attributes;
     }
     for (name, value) in given {
+        if !is_name(&name) {
+            let message = format!("names have to have 1 to {MAX_NAME_CHARS} printable characters");
+            errors.push(FieldError::new("attributes", message));
+            return attributes;
+        }
         match attribute(value) {
             Some(value) => {
                 attributes.insert(name, value);
             }
             None => errors.push(FieldError::new(
-                &field(&name),
+                &format!("attributes.{name}"),
                 format!(
                     "has to be a number, a text of at most {MAX_TEXT_CHARS} characters, or a list \
                      of at most {} such texts",
@@ -84,7 +89,8 @@ pub(super) fn attributes(
     if errors.len() == before
         && let Err(error) = rules.check_attributes(&attributes)
     {
-        errors.push(FieldError::new(&field(&error.name), error.message));
+        let field = format!("attributes.{}", error.name);
+        errors.push(FieldError::new(&field, error.message));
     }
     attributes
 }
@@ -124,14 +130,6 @@ pub(super) fn check_latencies(
             let message = format!("has to be 0 to {MAX_LATENCY_MS} ms");
             errors.push(FieldError::new(&format!("latency_ms.{region}"), message));
         }
-    }
-}
-
-/// The field that an error names; what a player made up is not repeated.
-fn field(name: &str) -> String {
-    match is_name(name) {
-        true => format!("attributes.{name}"),
-        false => "attributes".to_owned(),
     }
 }
 
