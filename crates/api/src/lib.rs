@@ -236,7 +236,7 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             authority_deadline: Duration::from_secs(15),
-            room_patience: Duration::from_secs(5),
+            room_patience: Duration::from_secs(10),
             queue_view_age: Duration::from_secs(1),
             pass_interval: Duration::from_millis(100),
             ticket_silence: Duration::from_secs(60),

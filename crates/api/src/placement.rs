@@ -86,7 +86,10 @@ impl Placement {
             let Some(game) = self.shared.parts.catalog.game(&game) else {
                 continue;
             };
-            self.match_game(&game).await?;
+            // What one game's queue lacks is no reason to leave the others.
+            if let Err(error) = self.match_game(&game).await {
+                tracing::error!(game.id = game.id, %error, "the queue cannot be matched");
+            }
         }
         Ok(())
     }

@@ -297,7 +297,12 @@ async fn led_party(shared: &Shared, caller: Caller, id: Uuid) -> Result<Party, P
         return Err(Problem::not_found("you are in no such party"));
     };
     if party.leader != caller.player_id {
-        return Err(Problem::forbidden("only the leader queues a party"));
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "not-the-leader",
+            "Not allowed",
+            "only the leader queues a party",
+        ));
     }
     Ok(party)
 }

@@ -265,8 +265,25 @@ export class MatchSession extends Emitter<SessionEvents> {
 
   /** Gives the match up: the slot is freed at once. Then closes. */
   async leave(): Promise<void> {
+    // LiveKit's server forwards nothing more of a participant who is gone, so wait until it is heard.
+    const heard = new Promise<void>((resolve) => {
+      const settle = () => {
+        clearTimeout(timeout);
+        stopPlayer();
+        stopClosed();
+        resolve();
+      };
+      const timeout = setTimeout(settle, LEAVE_TIMEOUT_MS);
+      const stopPlayer = this.on("player", (player) => {
+        if (player.slot === this.slot && player.presence === "gone") {
+          settle();
+        }
+      });
+      const stopClosed = this.on("closed", settle);
+    });
     this.#core.leave();
     await Promise.allSettled(this.#drain());
+    await heard;
     this.close();
   }
 
@@ -618,6 +635,8 @@ function pause(ms: number): Promise<void> {
 const OVER: readonly number[] = [401, 403, 404, 409, 410];
 /** Until the tick rate is known: often enough to repeat a hello in time. */
 const JOIN_TIMER_MS = 50;
+/** A match that is over, or an authority that is away, answers nothing. */
+const LEAVE_TIMEOUT_MS = 1_000;
 /** The authority may have to start the room first. */
 const JOIN_TIMEOUT_MS = 30_000;
 /** States come each tick: so long a silence is an outage, not jitter. */

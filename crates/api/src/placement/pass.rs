@@ -40,17 +40,28 @@ impl Placement {
         let openings = backfill::openings(&self.shared, game).await?;
         let tickets = store.queued_tickets(&game.id, MAX_WAITING).await?;
         let began = Instant::now();
-        let batches = tokio::task::spawn_blocking({
+        let mut batches = tokio::task::spawn_blocking({
             let game = game.clone();
-            move || batches(&game, &openings, view::groups(tickets, MAX_WAITING), now)
+            move || batches(&game, &openings, view::groups(tickets), now)
         });
-        let batches = batches.await.map_err(|error| {
-            StoreError::Invalid(format!(
-                "the queue of {} cannot be matched: {error}",
-                game.id
-            ))
+        // A long look must not cost the lead: somebody else would only take as long.
+        let batches = loop {
+            tokio::select! {
+                done = &mut batches => break done,
+                () = tokio::time::sleep(RENEW.to_std().unwrap_or_default()) => {}
+            }
+            if self.renew(&game.id).await? != Some(epoch) {
+                return Ok(());
+            }
+        };
+        let batches = batches.map_err(|error| {
+            let game = &game.id;
+            StoreError::Invalid(format!("the queue of {game} cannot be matched: {error}"))
         })?;
         self.shared.matchmaking.pass(&game.id, began.elapsed());
+        if self.renew(&game.id).await? != Some(epoch) {
+            return Ok(());
+        }
         let deadline = Instant::now() + FORMING_TIME;
         for Batch {
             mode,
@@ -81,12 +92,15 @@ impl Placement {
     async fn lead(&mut self, game: &str) -> StoreResult<Option<u64>> {
         let now = self.shared.now();
         match self.leads.get(game) {
-            Some(Lead::Held { epoch, until }) if *until - now > LEAD - RENEW => {
-                return Ok(Some(*epoch));
-            }
-            Some(Lead::Refused { at }) if at.elapsed() < ASK_AGAIN => return Ok(None),
-            _ => {}
+            Some(Lead::Held { epoch, until }) if *until - now > LEAD - RENEW => Ok(Some(*epoch)),
+            Some(Lead::Refused { at }) if at.elapsed() < ASK_AGAIN => Ok(None),
+            _ => self.renew(game).await,
         }
+    }
+
+    /// Takes or keeps the lead.
+    async fn renew(&mut self, game: &str) -> StoreResult<Option<u64>> {
+        let now = self.shared.now();
         let ttl = LEAD.to_std().unwrap_or_default();
         let store = self.shared.store();
         let epoch = store
@@ -273,12 +287,13 @@ async fn form(
 }
 
 /// How long a process leads a queue without a word: so long nobody is matched after it died.
-const LEAD: TimeDelta = TimeDelta::milliseconds(1_500);
+const LEAD: TimeDelta = TimeDelta::seconds(2);
 /// How often the lead is renewed.
 const RENEW: TimeDelta = TimeDelta::milliseconds(500);
 /// How often a process asks whether it may lead that did not.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// How long one look's matches may take to form; then the queue is looked at anew.
+/// How long one look's matches may take to form; then the queue is looked at anew. Shorter than the
+/// lead, which is renewed before.
 const FORMING_TIME: Duration = Duration::from_secs(1);
 /// Matches formed at the same time: a database commits many at once as quickly as one.
 const FORMED_AT_ONCE: usize = 8;

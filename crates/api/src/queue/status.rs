@@ -25,7 +25,8 @@ use crate::{Background, Shared};
 
 /// A ticket's status
 ///
-/// Asking is the ticket's heartbeat. With `wait` it answers as soon as the status changes.
+/// Asking is the ticket's heartbeat. With `wait` it answers as soon as the status changes, or the
+/// number of those who have accepted.
 #[utoipa::path(get, path = STATUS_PATH, tag = tag::MATCHMAKING, security(("bearer" = [])),
     operation_id = "match_status", params(StatusParams),
     responses(
@@ -162,6 +163,7 @@ async fn changed_ticket(
         return Ok(ticket);
     };
     let deadline = Instant::now() + wait;
+    let before = accepted(shared, &ticket).await?;
     let mut changes = shared.store().changes();
     let mut background = shared.background.subscribe();
     loop {
@@ -172,7 +174,9 @@ async fn changed_ticket(
             .await?
             .ok_or_else(no_such_ticket)?;
         let stopping = *background.borrow_and_update() == Background::Stopped;
-        if current.status != ticket.status || Instant::now() >= deadline || stopping {
+        let changed =
+            current.status != ticket.status || accepted(shared, &current).await? != before;
+        if changed || Instant::now() >= deadline || stopping {
             return Ok(current);
         }
         let poll = deadline.min(Instant::now() + POLL_INTERVAL);
@@ -183,6 +187,16 @@ async fn changed_ticket(
             () = tokio::time::sleep_until(poll) => {}
         }
     }
+}
+
+/// How many have accepted the match that a ticket is asked to accept.
+async fn accepted(shared: &Shared, ticket: &Ticket) -> Result<usize, Problem> {
+    let asked = ticket
+        .match_id
+        .filter(|_| ticket.status == TicketStatus::Accepting);
+    let Some(match_id) = asked else { return Ok(0) };
+    let tickets = shared.store().tickets_of_match(match_id).await?;
+    Ok(tickets.iter().filter(|t| t.accepted == Some(true)).count())
 }
 
 async fn describe(shared: &Shared, ticket: &Ticket) -> Result<TicketDocument, Problem> {

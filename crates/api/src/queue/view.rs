@@ -60,7 +60,7 @@ pub(crate) async fn view(shared: &Shared, game: &GameInfo) -> Result<View, Probl
         .map(|mode| (mode.name.clone(), mode.rules.clone()))
         .collect();
     let compile = move || {
-        let mut groups = groups(tickets, MAX_WAITING);
+        let mut groups = groups(tickets);
         let modes = rules.into_iter().map(|(mode, rules)| {
             let groups = groups.remove(&mode).unwrap_or_default();
             let queue = Queue::new(&groups, &rules);
@@ -86,14 +86,8 @@ pub(crate) async fn view(shared: &Shared, game: &GameInfo) -> Result<View, Probl
     Ok(view)
 }
 
-/// Who waits, by mode, in the order of the tickets. Where there were `limit` tickets, the last
-/// groups may lack members, and are left out.
-pub(crate) fn groups(mut tickets: Vec<Ticket>, limit: u32) -> BTreeMap<String, Vec<Group>> {
-    if tickets.len() >= limit as usize
-        && let Some(last) = tickets.last().map(|ticket| ticket.queued_at)
-    {
-        tickets.retain(|ticket| ticket.queued_at < last);
-    }
+/// Who waits, by mode, in the order of the tickets.
+pub(crate) fn groups(tickets: Vec<Ticket>) -> BTreeMap<String, Vec<Group>> {
     let mut modes: BTreeMap<String, Vec<Group>> = BTreeMap::new();
     let mut places: HashMap<Uuid, usize> = HashMap::with_capacity(tickets.len());
     for ticket in tickets {
@@ -182,7 +176,7 @@ pub(super) async fn waiting(shared: &Shared, ticket: &Ticket) -> Result<Option<W
         Some(explained) => Some(explained),
         // Newer than the view: what is known of the ticket itself.
         None => {
-            let own = groups(vec![ticket.clone()], MAX_WAITING);
+            let own = groups(vec![ticket.clone()]);
             let own = own.into_values().flatten().collect::<Vec<_>>();
             let mut explained = Queue::new(&own, &mode.rules).explain(ticket.group_id, now);
             if let Some(explained) = &mut explained {

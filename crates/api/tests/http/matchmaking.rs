@@ -212,6 +212,7 @@ async fn all_accept_and_only_then_the_match_is_made() {
         (&status["status"], &status["accept"]["you"]),
         (&json!("accepting"), &json!(true))
     );
+    assert_eq!(status["accept"]["accepted"], 1);
     assert!(world.rooms.created.lock().unwrap().is_empty());
     assert_eq!(
         accept(&world, &ada, &second, true).await,
@@ -405,6 +406,22 @@ async fn one_process_leads_and_another_takes_over() {
     let now = world.clock.now();
     let lead = world.store.lead_queue("arena", "another", now, hour).await;
     assert!(lead.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn when_the_leader_dies_another_process_goes_on() {
+    let mut world = World::new().await;
+    let (ada, bob) = (world.register("Ada").await, world.register("Bob").await);
+    world.play([&ada, &bob], [30, 20]).await;
+    let other = world.run_another().await;
+    world.kill().await;
+    world.enqueue(&ada).await;
+    world.enqueue(&bob).await;
+    // Its lead runs out.
+    world.clock.advance(2);
+    world.authority_is_ready().await;
+    world.wait_for(&ada, "matched").await;
+    other.send(()).unwrap();
 }
 
 #[tokio::test]

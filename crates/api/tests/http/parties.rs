@@ -101,10 +101,10 @@ async fn only_the_leader_queues_and_only_what_fits() {
     let [ada, bob, cleo, dan] = four(&world).await;
     let party = create(&world, &ada).await;
     join(&world, &bob, &party).await;
-    assert_eq!(
-        queue(&world, &bob, &party).await.status,
-        StatusCode::FORBIDDEN
-    );
+    let refused = queue(&world, &bob, &party)
+        .await
+        .expect(StatusCode::FORBIDDEN);
+    assert_eq!(refused["type"], "urn:gameserver:problem:not-the-leader");
     assert_eq!(
         queue(&world, &dan, &party).await.status,
         StatusCode::NOT_FOUND

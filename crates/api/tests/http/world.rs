@@ -190,6 +190,13 @@ impl World {
         assert!(self.store.ban(ban).await.unwrap());
     }
 
+    /// Ends the background task, as if the process died: it gives nothing back.
+    pub(crate) async fn kill(&mut self) {
+        let (_stop, task) = self.background.take().unwrap();
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+
     /// Ends the background task, as a server that shuts down.
     pub(crate) async fn stop(&mut self) {
         let (stop, task) = self.background.take().unwrap();

@@ -184,6 +184,7 @@ fn configure(directory: &Path, livekit: &LiveKit, redis: &Redis, database_url: &
     let config = serde_json::json!({
         "server": {
             "host": "127.0.0.1", "http_port": "${HTTP_PORT}", "sign_ins_per_minute": 60_000,
+            "tickets_per_minute": 60_000,
         },
         "authority": { "http_port": "${HTTP_PORT}" },
         "livekit": {

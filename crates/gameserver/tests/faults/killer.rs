@@ -19,12 +19,30 @@ pub(crate) struct Kills {
     pub(crate) ended: AtomicU32,
 }
 
+/// What may be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Victims {
+    /// All processes, PostgreSQL and Redis.
+    Anything,
+    /// The processes with an API.
+    Apis,
+}
+
 /// Kills by the seed's schedule until `stop`; all of the deployment runs again when it returns.
 ///
 /// The schedule says when what is killed and for how long it is away, and is the seed's alone. What
 /// has not come back from its last death is not killed again: a slow machine would get nothing done.
-pub(crate) fn kill_until(cluster: &Cluster, seed: u64, kills: &Kills, stop: &AtomicBool) {
-    let targets = targets(cluster, kills);
+pub(crate) fn kill_until(
+    cluster: &Cluster,
+    victims: Victims,
+    seed: u64,
+    kills: &Kills,
+    stop: &AtomicBool,
+) {
+    let mut targets = targets(cluster, kills);
+    if victims == Victims::Apis {
+        targets.truncate(cluster.apis.len());
+    }
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let began = Instant::now();
     let mut at = Duration::ZERO;
@@ -116,6 +134,7 @@ fn targets<'a>(cluster: &'a Cluster, kills: &'a Kills) -> Vec<Target<'a>> {
         node: Some(node),
     };
     let mut targets: Vec<Target<'_>> = Vec::new();
+    // First, so that they can be all.
     targets.extend(cluster.apis.iter().map(|api| node(api, &kills.api)));
     let authorities = cluster.authorities.iter();
     targets.extend(authorities.map(|authority| node(authority, &kills.authority)));

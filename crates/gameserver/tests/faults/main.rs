@@ -1,8 +1,9 @@
 //! Real processes on real servers, killed at random moments: nothing that was acknowledged is lost,
 //! and nothing is counted twice.
 //!
-//! `FAULT_MATCHES` says how many matches are played (40; before a release, 200), `FAULT_SEED`
-//! repeats the schedule of a run, which prints its own.
+//! `FAULT_MATCHES` says how many matches are played (40; before a release, 200), `FAULT_TICKETS` how
+//! many players queue (600; before a release, 10,000), `FAULT_SEED` repeats the schedule of a run,
+//! which prints its own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,6 +13,7 @@ mod game;
 mod killer;
 mod outages;
 mod player;
+mod queue;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -21,7 +23,7 @@ use std::time::Duration;
 use cluster::Cluster;
 use gs_protocol::wire;
 use gs_test_services::{Persistence, Postgres};
-use killer::Kills;
+use killer::{Kills, Victims};
 use player::{Acknowledged, Apis, Played, Player};
 
 #[test]
@@ -32,7 +34,8 @@ fn every_result_counts_once_while_anything_is_killed() {
     let cluster = Cluster::start(Postgres::start(), Persistence::AppendOnly, 2, 2);
     let (kills, stop) = (Kills::default(), AtomicBool::new(false));
     let played = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| killer::kill_until(&cluster, seed, &kills, &stop));
+        let killer =
+            scope.spawn(|| killer::kill_until(&cluster, Victims::Anything, seed, &kills, &stop));
         // However the matches end, the killer does.
         let played = scope.spawn(|| play(&cluster, matches)).join();
         stop.store(true, Relaxed);

@@ -182,11 +182,16 @@ impl Player {
 
     /// Queues and waits for the match; else why there is none.
     async fn queue(&self, game: &str, code: &str) -> Result<Value, String> {
+        self.wait_for_match(&json!({ "game": game, "code": code }))
+            .await
+    }
+
+    /// Queues with this request and waits for the match; else why there is none.
+    pub(crate) async fn wait_for_match(&self, request: &Value) -> Result<Value, String> {
         let bearer = Some(self.access_token.as_str());
-        let body = json!({ "game": game, "code": code });
         let (status, ticket) = self
             .apis
-            .call(Method::POST, "/match/queue", bearer, Some(&body))
+            .call(Method::POST, "/match/queue", bearer, Some(request))
             .await;
         // A conflict is a ticket whose answer was lost.
         assert!(
