@@ -21,6 +21,7 @@ use serde_saphyr::Spanned;
 pub(crate) use boards::BoardConfig;
 pub(crate) use games::{DEFAULT_MODE, GameConfig, ModeConfig, ModeSetting, is_game_id};
 pub(crate) use livekit::LiveKitConfig;
+pub(crate) use matchmaking::Matchmaking;
 pub(crate) use reader::{ConfigError, Place};
 pub(crate) use secret::Secret;
 pub(crate) use server::{AuthorityProcess, ServerConfig};

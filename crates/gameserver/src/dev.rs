@@ -97,8 +97,8 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<()> {
 }
 
 /// Reads the games that a configuration names, as a start would.
-pub(crate) fn check_games(config: &Config) -> anyhow::Result<()> {
-    Catalog::load(wiring::sandbox(config)?, config, None).map(drop)
+pub(crate) fn check_games(config: &Config) -> anyhow::Result<Catalog> {
+    Ok(Catalog::load(wiring::sandbox(config)?, config, None)?.0)
 }
 
 /// PostgreSQL and Redis where they are configured, brought up to date; else files of its own.

@@ -9,6 +9,7 @@
 //! - [`catalog`] holds the games that are served, reloaded when a module is rebuilt.
 //! - [`livekit_server`] supervises a LiveKit server; [`livekit_check`] says whether one will do.
 //! - [`metrics`], [`pages`] and [`authority_health`] are served beside the API, or without.
+//! - [`matchmaking`] tries rules of matchmaking out, and records what to try them on.
 //! - [`new_game`] makes a game's crate, and [`check`] says whether its module is deterministic.
 
 mod authority_health;
@@ -22,6 +23,7 @@ mod http_server;
 mod keys;
 mod livekit_check;
 mod livekit_server;
+mod matchmaking;
 mod metrics;
 mod migrate;
 mod new_game;
@@ -35,6 +37,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use gs_api::GameCatalog;
 use tracing_subscriber::EnvFilter;
 
 use config::Config;
@@ -89,6 +92,9 @@ enum Command {
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Try rules of matchmaking out before players wait by them.
+    #[command(subcommand)]
+    Match(matchmaking::MatchCommand),
     /// Say whether a game's module is deterministic, keeps its limits, and how fast it is.
     Check(check::CheckArguments),
     /// Make a game: a crate that builds, plays and has a test.
@@ -155,10 +161,24 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Config(ConfigCommand::Check { file }) => {
             let config = Config::read(&file)?;
-            dev::check_games(&config)?;
+            let games = dev::check_games(&config)?;
             println!("{}: good", file.display());
             print!("{}", config.summary());
+            for game in games.games() {
+                for mode in &game.modes {
+                    println!("game {}, mode {}:", game.id, mode.name);
+                    for rule in matchmaking::words::in_words(&mode.rules) {
+                        println!("  {rule}");
+                    }
+                }
+            }
             Ok(())
+        }
+        Command::Match(matchmaking::MatchCommand::Simulate(arguments)) => {
+            matchmaking::simulate(&arguments)
+        }
+        Command::Match(matchmaking::MatchCommand::Record(arguments)) => {
+            asking(log_format, matchmaking::record(arguments))
         }
         Command::Check(arguments) => check::run(&arguments),
         Command::New { name, folder, sdk } => {

@@ -14,13 +14,15 @@
 //! | `attributes.NAME` | – | `equal`, `{overlap: […]}` or `{within, widen}`, and `required` |
 //! | `priorities.returned`, `.new_players`, `.party_of_N` | – | a head start over others, up to 600 s |
 //! | `backfill` | `false` | whether slots that are left in a running match are given to others |
-//! | `acceptance` | – | how long players have to accept a match, up to 300 s |
-//! | `match_timeout` | 600 | how long somebody waits at most, up to a day |
+//! | `acceptance` | – | how long players have to accept a match, 5 to 60 s |
+//! | `match_timeout` | 600 | how long somebody waits at most, 10 to 3,600 s |
 //!
 //! `widen` is a list of `{after, to}`, ascending; `to` may be `any`.
 
+mod entry;
+
 use std::collections::BTreeMap;
-use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use gs_engine::manifest::Manifest;
@@ -28,13 +30,12 @@ use gs_matchmaker::{
     AttributeKind, AttributeRule, LatencyRule, PartySkill, PlayerCount, Priority, Rules, SkillRule,
     SkillSource, Steps, Teams, Who,
 };
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::reader::{Reader, Setting};
+use super::reader::Reader;
 use super::{ConfigError, Place, first_line};
+pub(super) use entry::Source;
+use entry::{AttributeEntry, Entry, OneOr, PlayersEntry, SkillEntry, StepEntry};
 
 /// What is configured of a mode's rules; the defaults for the rest.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +55,22 @@ pub(crate) struct Matchmaking {
 }
 
 impl Matchmaking {
+    /// Reads a file that is rules and nothing else, with `${NAME}` from the process's environment.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+            file: file.clone(),
+            line: None,
+            message: format!("cannot be read ({error}); give an existing file"),
+        })?;
+        let reader = Reader {
+            file: &file,
+            folder: path.parent().unwrap_or(Path::new(".")),
+            env: &|name| std::env::var(name).ok(),
+        };
+        reader.rules_file(&text)
+    }
+
     /// The same, with what another says where this one says nothing.
     pub(super) fn over(self, other: &Self) -> Self {
         let other = other.clone();
@@ -90,19 +107,7 @@ impl Matchmaking {
     /// # Errors
     /// What the module cannot do, and rules that no match can keep, with the line.
     pub(crate) fn rules(&self, players: u8, manifest: &Manifest) -> Result<Rules, ConfigError> {
-        let otherwise = Rules::for_players(players, manifest.teams);
-        let rules = Rules {
-            players: self.players.unwrap_or(otherwise.players),
-            teams: self.teams.clone().unwrap_or(otherwise.teams),
-            skill: self.skill.clone().unwrap_or(otherwise.skill),
-            balance: self.balance.clone().unwrap_or(otherwise.balance),
-            latency: self.latency.clone().unwrap_or(otherwise.latency),
-            attributes: self.attributes.clone().unwrap_or(otherwise.attributes),
-            priorities: self.priorities.clone().unwrap_or(otherwise.priorities),
-            acceptance: self.acceptance.unwrap_or(otherwise.acceptance),
-            match_timeout: self.match_timeout.unwrap_or(otherwise.match_timeout),
-            backfill: self.backfill.unwrap_or(otherwise.backfill),
-        };
+        let rules = self.filled(Rules::for_players(players, manifest.teams));
         let (fewest, most) = (manifest.min_players, manifest.max_players);
         if rules.players.min < fewest || rules.players.max > most {
             return Err(self.refuse(
@@ -127,6 +132,33 @@ impl Matchmaking {
                            give a module whose manifest says `backfill`";
             return Err(self.refuse("backfill", message.to_owned()));
         }
+        self.checked(rules)
+    }
+
+    /// The rules where no module says anything.
+    ///
+    /// # Errors
+    /// Rules that no match can keep, with the line.
+    pub(crate) fn over_rules(&self, otherwise: Rules) -> Result<Rules, ConfigError> {
+        self.checked(self.filled(otherwise))
+    }
+
+    fn filled(&self, otherwise: Rules) -> Rules {
+        Rules {
+            players: self.players.unwrap_or(otherwise.players),
+            teams: self.teams.clone().unwrap_or(otherwise.teams),
+            skill: self.skill.clone().unwrap_or(otherwise.skill),
+            balance: self.balance.clone().unwrap_or(otherwise.balance),
+            latency: self.latency.clone().unwrap_or(otherwise.latency),
+            attributes: self.attributes.clone().unwrap_or(otherwise.attributes),
+            priorities: self.priorities.clone().unwrap_or(otherwise.priorities),
+            acceptance: self.acceptance.unwrap_or(otherwise.acceptance),
+            match_timeout: self.match_timeout.unwrap_or(otherwise.match_timeout),
+            backfill: self.backfill.unwrap_or(otherwise.backfill),
+        }
+    }
+
+    fn checked(&self, rules: Rules) -> Result<Rules, ConfigError> {
         match rules.check() {
             Ok(()) => Ok(rules),
             Err(error) => Err(self.refuse(&error.path, error.message)),
@@ -160,84 +192,6 @@ impl Matchmaking {
             },
         }
     }
-}
-
-/// The rules where they stand, or the path of a file with them.
-pub(super) enum Source {
-    File(String),
-    Here(Box<Entry>),
-}
-
-/// Rules as they are written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Entry {
-    players: Option<Spanned<OneOr<PlayersEntry>>>,
-    teams: Setting,
-    team_sizes: Option<Spanned<Vec<Spanned<String>>>>,
-    skill: Option<Spanned<OneOr<SkillEntry>>>,
-    balance: Option<Spanned<OneOr<BalanceEntry>>>,
-    latency: Option<Spanned<OneOr<LatencyEntry>>>,
-    attributes: Option<BTreeMap<String, Spanned<OneOr<AttributeEntry>>>>,
-    priorities: Option<BTreeMap<String, Spanned<String>>>,
-    backfill: Setting,
-    acceptance: Setting,
-    match_timeout: Setting,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlayersEntry {
-    min: Spanned<String>,
-    max: Spanned<String>,
-    fewer_after: Setting,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SkillEntry {
-    source: Setting,
-    tolerance: Setting,
-    widen: Option<Vec<Spanned<StepEntry>>>,
-    party: Setting,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BalanceEntry {
-    max_difference: Spanned<String>,
-    widen: Option<Vec<Spanned<StepEntry>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LatencyEntry {
-    regions: Vec<Spanned<String>>,
-    max_ms: Spanned<String>,
-    widen: Option<Vec<Spanned<StepEntry>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AttributeEntry {
-    equal: Setting,
-    overlap: Option<Vec<Spanned<String>>>,
-    within: Setting,
-    widen: Option<Vec<Spanned<StepEntry>>>,
-    required: Setting,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StepEntry {
-    after: Spanned<String>,
-    to: Spanned<String>,
-}
-
-/// A word or a number in place of a mapping.
-enum OneOr<T> {
-    One(String),
-    Mapping(T),
 }
 
 impl Reader<'_> {
@@ -326,10 +280,16 @@ impl Reader<'_> {
         }
         if let Some(skill) = &entry.skill {
             places.insert("skill".to_owned(), self.place(skill, &key("skill")));
+            if let OneOr::Mapping(skill) = &skill.value {
+                self.step_places(&mut places, (prefix, "skill"), skill.widen.as_deref());
+            }
             rules.skill = Some(self.skill(&key("skill"), skill)?);
         }
         if let Some(balance) = &entry.balance {
             places.insert("balance".to_owned(), self.place(balance, &key("balance")));
+            if let OneOr::Mapping(balance) = &balance.value {
+                self.step_places(&mut places, (prefix, "balance"), balance.widen.as_deref());
+            }
             let key = key("balance");
             rules.balance = Some(match &balance.value {
                 OneOr::One(text) => self.any(&key, balance, text, "{max_difference, widen}")?,
@@ -342,6 +302,9 @@ impl Reader<'_> {
         }
         if let Some(latency) = &entry.latency {
             places.insert("latency".to_owned(), self.place(latency, &key("latency")));
+            if let OneOr::Mapping(latency) = &latency.value {
+                self.step_places(&mut places, (prefix, "latency"), latency.widen.as_deref());
+            }
             let key = key("latency");
             rules.latency = Some(match &latency.value {
                 OneOr::One(text) => self.any(&key, latency, text, "{regions, max_ms, widen}")?,
@@ -359,6 +322,9 @@ impl Reader<'_> {
             let mut all = Vec::with_capacity(attributes.len());
             for (name, attribute) in attributes {
                 let path = format!("attributes.{name}");
+                if let OneOr::Mapping(attribute) = &attribute.value {
+                    self.step_places(&mut places, (prefix, &path), attribute.widen.as_deref());
+                }
                 all.push(self.attribute(&key(&path), name, attribute)?);
                 places.insert(path.clone(), self.place(attribute, &key(&path)));
             }
@@ -383,15 +349,32 @@ impl Reader<'_> {
         if let Some(acceptance) = &entry.acceptance {
             let key = key("acceptance");
             places.insert("acceptance".to_owned(), self.place(acceptance, &key));
-            rules.acceptance = Some(Some(self.seconds(&key, acceptance)?));
+            rules.acceptance = Some(Some(self.bounded(&key, acceptance, ACCEPTANCE)?));
         }
         if let Some(timeout) = &entry.match_timeout {
             let key = key("match_timeout");
             places.insert("match_timeout".to_owned(), self.place(timeout, &key));
-            rules.match_timeout = Some(self.seconds(&key, timeout)?);
+            rules.match_timeout = Some(self.bounded(&key, timeout, MATCH_TIMEOUT)?);
         }
         rules.places = places;
         Ok(rules)
+    }
+
+    /// Where the steps stand by which the limit at `path` widens.
+    fn step_places(
+        &self,
+        places: &mut BTreeMap<String, Place>,
+        (prefix, path): (&str, &str),
+        widen: Option<&[Spanned<StepEntry>]>,
+    ) {
+        for (index, step) in widen.unwrap_or_default().iter().enumerate() {
+            let StepEntry { after, to } = &step.value;
+            for (name, at) in [("after", after), ("to", to)] {
+                let path = format!("{path}.widen[{index}].{name}");
+                let place = self.place(at, &format!("{prefix}{path}"));
+                places.insert(path, place);
+            }
+        }
     }
 
     fn players(
@@ -585,6 +568,18 @@ impl Reader<'_> {
         Ok(Duration::from_secs_f64(seconds))
     }
 
+    /// Seconds within bounds, in which people can do what they are for.
+    fn bounded(
+        &self,
+        key: &str,
+        raw: &Spanned<String>,
+        bounds: (f64, f64),
+    ) -> Result<Duration, ConfigError> {
+        let expected = format!("seconds from {} to {}", bounds.0, bounds.1);
+        let seconds = self.number(key, raw, bounds, &expected)?;
+        Ok(Duration::from_secs_f64(seconds))
+    }
+
     fn texts(&self, key: &str, raw: &[Spanned<String>]) -> Result<Vec<String>, ConfigError> {
         raw.iter().map(|text| self.text(key, text)).collect()
     }
@@ -611,52 +606,6 @@ impl Reader<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Source {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let read: OneOr<Entry> = Deserialize::deserialize(deserializer)?;
-        Ok(match read {
-            OneOr::One(path) => Self::File(path),
-            OneOr::Mapping(entry) => Self::Here(Box::new(entry)),
-        })
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOr<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(std::marker::PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-            type Value = OneOr<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a word, a number or a mapping")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(OneOr::One(text.to_owned()))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(OneOr::One(number.to_string()))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(OneOr::One(number.to_string()))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                Ok(OneOr::One(number.to_string()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(OneOr::Mapping)
-            }
-        }
-
-        deserializer.deserialize_any(Either(std::marker::PhantomData))
-    }
-}
-
 /// No limit, or no rule.
 const ANY: &str = "any";
 /// As many as the engine's slots.
@@ -665,5 +614,12 @@ const MOST: u8 = gs_matchmaker::MAX_PLAYERS;
 const TOLERANCE: f64 = 100.0;
 /// A day; each time has its own, smaller bound too.
 const MOST_SECONDS: f64 = 86_400.0;
+/// Time to see the question and answer; while somebody does not, all others wait.
+const ACCEPTANCE: (f64, f64) = (5.0, 60.0);
+/// Sooner, nobody is found; later, nobody looks any more.
+const MATCH_TIMEOUT: (f64, f64) = (10.0, 3_600.0);
 /// Beyond any score or attribute that tells players apart.
 const MOST_LIMIT: f64 = 1e12;
+
+#[cfg(test)]
+mod tests;
