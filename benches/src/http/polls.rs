@@ -155,6 +155,7 @@ async fn serve(options: PostgresOptions, polls: Arc<Mutex<Polls>>) -> anyhow::Re
                 address: unlimited,
                 account: unlimited,
                 queue: unlimited,
+                queue_address: unlimited,
             },
             ..Settings::default()
         },

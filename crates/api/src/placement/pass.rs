@@ -144,7 +144,7 @@ impl Placement {
                         shared
                             .matchmaking
                             .formed(&game.id, &mode.name, waits.into_iter());
-                        Formed::Formed(Box::new(new), place)
+                        Formed::Match(Box::new(new), place)
                     }
                 })
             }
@@ -152,7 +152,7 @@ impl Placement {
         let mut formed = std::pin::pin!(formed.buffer_unordered(FORMED_AT_ONCE));
         while let Some(one) = formed.next().await {
             match one? {
-                Formed::Formed(new, place) if new.accept_until.is_none() => {
+                Formed::Match(new, place) if new.accept_until.is_none() => {
                     let id = new.id;
                     if self.made.insert(id) {
                         self.making.spawn(super::rooms::make(
@@ -164,7 +164,7 @@ impl Placement {
                         ));
                     }
                 }
-                Formed::Formed(..) | Formed::TicketsGone => {}
+                Formed::Match(..) | Formed::TicketsGone => {}
                 Formed::NoTime => return Ok(true),
                 Formed::NotLeading => {
                     self.leads.remove(&game.id);
@@ -221,7 +221,7 @@ fn batches(
 }
 
 enum Formed {
-    Formed(Box<NewMatch>, tokio::sync::OwnedSemaphorePermit),
+    Match(Box<NewMatch>, tokio::sync::OwnedSemaphorePermit),
     /// A ticket was cancelled meanwhile.
     TicketsGone,
     NotLeading,

@@ -119,12 +119,12 @@ fn stand_in(cluster: &Cluster, stop: &AtomicBool) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let store = PostgresStore::connect(&PostgresOptions {
+        let options = PostgresOptions {
             database_url: cluster.database_url.clone(),
             redis_url: cluster.redis.url(),
             max_connections: 4,
-        });
-        let store = store.await.unwrap();
+        };
+        let store = PostgresStore::connect(&options).await.unwrap();
         while !stop.load(Relaxed) {
             let claim = store.claim_match("stand-in", Utc::now(), LEASE).await;
             match claim.unwrap() {

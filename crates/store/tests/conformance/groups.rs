@@ -85,7 +85,7 @@ pub(crate) async fn what_a_group_is_matched_by_is_kept(store: SharedStore) {
     new.code = Some("tea \u{1f600}".to_owned());
     new.tickets[0].search.skill = -0.1;
     new.tickets[0].search.rating = Rating {
-        value: 1712.000_000_000_1,
+        value: 1_712.000_000_000_1,
         uncertainty: 61.3,
     };
     new.tickets[0].search.matches = u32::MAX;
