@@ -136,8 +136,12 @@ impl<K: Eq + Hash> Buckets<K> {
             }
         }
         let entry = full_at.entry(key).or_insert(now);
-        let after = (*entry).max(now) + self.rate.interval;
         let allowed = now + self.rate.interval * self.rate.burst;
+        if *entry > allowed {
+            // The clock has jumped back.
+            *entry = now;
+        }
+        let after = (*entry).max(now) + self.rate.interval;
         if after > allowed {
             let wait = (after - allowed).num_milliseconds().unsigned_abs();
             return Err(Problem::too_many_requests(wait.div_ceil(1000).max(1)));
@@ -173,6 +177,8 @@ mod tests {
         assert!(buckets.take("a", at(1)).is_err());
         buckets.take("a", at(2)).unwrap();
         assert!(buckets.take("a", at(3)).is_err());
+        // A clock that jumps back keeps nobody out for as long.
+        buckets.take("a", at(-1_000)).unwrap();
         for _ in 0..3 {
             buckets.take("a", at(100)).unwrap();
         }

@@ -85,15 +85,6 @@ pub(crate) async fn enqueue(
     if party.is_none() && shared.store().player(caller.player_id).await?.is_none() {
         return Err(Problem::unauthorized("this player is gone"));
     }
-    if let Some(ban) = shared
-        .store()
-        .bans_of(&players, shared.now())
-        .await?
-        .first()
-    {
-        let problem = Problem::conflict("member-banned", "a member of the party is banned");
-        return Err(problem.with("player_id", ban.player_id.to_string()));
-    }
     let common = search::Common {
         attributes,
         latency_ms: body.latency_ms.unwrap_or_default(),

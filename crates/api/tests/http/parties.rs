@@ -220,8 +220,12 @@ async fn a_banned_member_takes_the_party_out_of_the_queue() {
         .expect(StatusCode::ACCEPTED);
     world.ban(&bob).await;
     assert_eq!(world.status(&ada, "").await["status"], "cancelled");
-    let refused = queue(&world, &ada, &party)
-        .await
-        .expect(StatusCode::CONFLICT);
-    assert_eq!(refused["player_id"], bob.id);
+    // And out of the party: the others go on without.
+    let path = format!("/parties/{}", text(&party["party_id"]));
+    let seen = world.get(&path, Some(&ada.access)).await;
+    let seen = seen.expect(StatusCode::OK);
+    assert_eq!(
+        seen["members"],
+        json!([{"player_id": ada.id, "username": "Ada"}])
+    );
 }

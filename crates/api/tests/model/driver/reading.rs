@@ -102,6 +102,7 @@ impl Driver {
         let sums = self.reference.sums(&game.id, mode.as_deref(), player);
         let rated_mode = mode.clone().unwrap_or_else(|| game.modes[0].name.clone());
         let rating = self.reference.rating(&game.id, &rated_mode, player);
+        let rated = self.reference.sums(&game.id, Some(&rated_mode), player);
         let board = &game.boards[0];
         let key: Key = (
             game.id.clone(),
@@ -117,6 +118,7 @@ impl Driver {
             "player_id": player, "username": self.username(player), "game": game.id, "mode": mode,
             "rating": rating.value.round() as i64,
             "rating_uncertainty": rating.uncertainty.round() as i64,
+            "placement_matches_left": 10u64.saturating_sub(rated.matches),
             "rank": standing.map(|(rank, _)| rank),
             "matches": sums.matches, "wins": sums.wins, "losses": sums.losses, "draws": sums.draws,
             "best_score": sums.best, "total_score": sums.total, "statistics": sums.statistics,
