@@ -149,9 +149,20 @@ impl Reference {
         }
     }
 
-    pub(crate) fn rating(&self, game: &str, mode: &str, player: Uuid) -> Rating {
+    /// A rating as it is then: it loses certainty while the player is away.
+    pub(crate) fn rating(
+        &self,
+        game: &str,
+        mode: &str,
+        player: Uuid,
+        now: DateTime<Utc>,
+    ) -> Rating {
         let key = (game.to_owned(), mode.to_owned(), player);
-        self.sums.get(&key).map(|s| s.rating).unwrap_or_default()
+        let Some(sums) = self.sums.get(&key) else {
+            return Rating::default();
+        };
+        let idle = sums.last.map_or(0, |last| (now - last).num_milliseconds());
+        sums.rating.idle(idle as f64 / 86_400_000.0)
     }
 
     /// The sums of one mode, or of all.
@@ -204,7 +215,7 @@ impl Reference {
         let before: Vec<RatedPlayer> = slots
             .iter()
             .map(|(player, slot)| RatedPlayer {
-                rating: self.rating(&game.id, mode, *player),
+                rating: self.rating(&game.id, mode, *player, outcome.ended_at),
                 team: slot.team,
                 placement: slot.placement,
             })

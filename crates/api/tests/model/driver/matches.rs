@@ -243,7 +243,11 @@ impl Driver {
             .iter()
             .enumerate()
             .map(|(slot, id)| {
-                let rating = self.reference.rating(&game.id, mode, *id).value.round() as i64;
+                let rating = self
+                    .reference
+                    .rating(&game.id, mode, *id, self.now())
+                    .value
+                    .round() as i64;
                 let team = (game.teams > 0).then(|| slot % usize::from(game.teams));
                 let username = &self.reference.players[self.reference.index(*id)].username;
                 json!({"player_id": id, "username": username, "team": team, "rating": rating})

@@ -101,7 +101,9 @@ impl Driver {
         }
         let sums = self.reference.sums(&game.id, mode.as_deref(), player);
         let rated_mode = mode.clone().unwrap_or_else(|| game.modes[0].name.clone());
-        let rating = self.reference.rating(&game.id, &rated_mode, player);
+        let rating = self
+            .reference
+            .rating(&game.id, &rated_mode, player, self.now());
         let rated = self.reference.sums(&game.id, Some(&rated_mode), player);
         let board = &game.boards[0];
         let key: Key = (
