@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use gs_matchmaker::AttributeValue;
 use uuid::Uuid;
 
-use crate::{Lease, Match, StoreError, StoreResult};
+use crate::{Lease, Match, StoreError, StoreResult, Ticket, TicketStatus};
 
 /// Substitutes: players who come to matches that run, in slots that are free or became so.
 ///
@@ -110,6 +110,17 @@ pub struct Substitute {
     pub confirmed: bool,
 }
 
+/// Somebody who plays in a match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Playing {
+    /// Who.
+    pub player_id: Uuid,
+    /// The player's name.
+    pub username: String,
+    /// The team, where there are teams.
+    pub team: Option<u8>,
+}
+
 /// What became of [`Backfill::fill_slot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FillSlot {
@@ -136,14 +147,45 @@ impl Match {
         })
     }
 
-    /// Who plays now, with their teams.
-    pub(crate) fn players_now(&self) -> Vec<(Uuid, Option<u8>)> {
+    /// Who plays now (or played when the match ended): in the place of whoever left, the
+    /// substitute; then those who took slots that were free from the first.
+    pub fn playing(&self) -> Vec<Playing> {
         let taken = |slot: u8| self.slots.iter().any(|s| s.slot == slot);
         let matched = self.slots.iter().filter(|s| !self.open.contains(&s.slot));
-        let mut players: Vec<(Uuid, Option<u8>)> = matched.map(|s| (s.plays(), s.team)).collect();
+        let matched = matched.map(|slot| {
+            let own = (slot.player_id, slot.username.clone());
+            let (player_id, username) = slot.substitute.clone().unwrap_or(own);
+            Playing {
+                player_id,
+                username,
+                team: slot.team,
+            }
+        });
         let others = self.substitutes.iter().filter(|s| !taken(s.slot));
-        players.extend(others.map(|s| (s.player_id, s.team)));
-        players
+        let others = others.map(|substitute| Playing {
+            player_id: substitute.player_id,
+            username: substitute.username.clone(),
+            team: substitute.team,
+        });
+        matched.chain(others).collect()
+    }
+
+    /// Who plays now, with their teams.
+    pub(crate) fn players_now(&self) -> Vec<(Uuid, Option<u8>)> {
+        let playing = self.playing().into_iter();
+        playing.map(|p| (p.player_id, p.team)).collect()
+    }
+
+    /// Whether whoever waits with this ticket may take a slot of the match, as far as the ticket
+    /// and the match say.
+    pub(crate) fn takes(&self, ticket: &Ticket) -> bool {
+        ticket.status == TicketStatus::Queued
+            && ticket.code.is_none()
+            && (&ticket.game, &ticket.mode) == (&self.game, &self.mode)
+            && self
+                .players_now()
+                .iter()
+                .all(|(player, _)| *player != ticket.player_id)
     }
 
     /// The opening that its slot is which has been open since then.

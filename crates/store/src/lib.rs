@@ -28,7 +28,8 @@ pub use accounts::{
     USERNAME_LENGTH, erased_name, username_key, username_skeleton,
 };
 pub use backfill::{
-    Backfill, FillSlot, MAX_OPENINGS, MAX_SUBSTITUTES, MatchOpening, OpeningPlayer, Substitute,
+    Backfill, FillSlot, MAX_OPENINGS, MAX_SUBSTITUTES, MatchOpening, OpeningPlayer, Playing,
+    Substitute,
 };
 pub use boards::{
     ALL_TIME, BoardCursor, BoardEntry, BoardKey, BoardPage, BoardRule, BoardStart, Boards,

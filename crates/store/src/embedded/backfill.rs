@@ -11,7 +11,7 @@ use super::rows::{self, millis};
 use crate::backfill::{MAX_OPENINGS, opened};
 use crate::{
     Backfill, FillSlot, Lease, Match, MatchOpening, MatchStatus, StoreError, StoreResult,
-    Substitute, Ticket, TicketStatus,
+    Substitute,
 };
 
 #[async_trait::async_trait]
@@ -146,16 +146,7 @@ impl Backfill for EmbeddedStore {
         .fetch_optional(&mut *tx)
         .await?;
         let ticket = row.as_ref().map(rows::ticket).transpose()?;
-        let fits = |ticket: &Ticket| {
-            ticket.status == TicketStatus::Queued
-                && ticket.code.is_none()
-                && (&ticket.game, &ticket.mode) == (&found.game, &found.mode)
-                && found
-                    .players_now()
-                    .iter()
-                    .all(|(player, _)| *player != ticket.player_id)
-        };
-        let Some(ticket) = ticket.filter(fits) else {
+        let Some(ticket) = ticket.filter(|ticket| found.takes(ticket)) else {
             return Ok(FillSlot::TicketGone);
         };
         sqlx::query(

@@ -7,7 +7,7 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::rows::{
-    self, BanRow, PlayerRow, StatisticsRow, TRIES, TicketRow, collided, millis, select_tickets,
+    self, BanRow, PlayerRow, StatisticsRow, TicketRow, millis, retried, select_tickets,
 };
 use super::{PostgresStore, acceptance, parties};
 use crate::{
@@ -367,13 +367,7 @@ impl Accounts for PostgresStore {
     }
 
     async fn ban(&self, ban: Ban) -> StoreResult<bool> {
-        for _ in 1..TRIES {
-            match self.try_ban(&ban).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_ban(&ban).await
+        retried(|| self.try_ban(&ban)).await
     }
 
     async fn lift_ban(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
@@ -463,13 +457,7 @@ impl Accounts for PostgresStore {
     }
 
     async fn erase_player(&self, player_id: Uuid, now: DateTime<Utc>) -> StoreResult<bool> {
-        for _ in 1..TRIES {
-            match self.try_erase(player_id, now).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_erase(player_id, now).await
+        retried(|| self.try_erase(player_id, now)).await
     }
 }
 

@@ -11,13 +11,12 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::matches::{all, leads, select_matches};
 use super::rows::{
-    self, MatchRow, SlotRow, SubstituteRow, TRIES, TicketRow, collided, millis, select_tickets,
-    within,
+    self, MatchRow, SlotRow, SubstituteRow, TicketRow, millis, retried, select_tickets, within,
 };
 use crate::backfill::{MAX_OPENINGS, opened};
 use crate::{
     Backfill, FillSlot, Lease, Match, MatchOpening, MatchStatus, Search, StoreError, StoreResult,
-    Substitute, Ticket, TicketStatus,
+    Substitute, Ticket,
 };
 
 #[async_trait::async_trait]
@@ -29,16 +28,8 @@ impl Backfill for PostgresStore {
         slots: &[u8],
         now: DateTime<Utc>,
     ) -> StoreResult<Lease> {
-        self.limited(async {
-            for _ in 1..TRIES {
-                match self.try_open(match_id, epoch, slots, now).await {
-                    Err(error) if collided(&error) => {}
-                    done => return done,
-                }
-            }
-            self.try_open(match_id, epoch, slots, now).await
-        })
-        .await
+        self.limited(async { retried(|| self.try_open(match_id, epoch, slots, now)).await })
+            .await
     }
 
     async fn openings(&self, game: &str) -> StoreResult<Vec<MatchOpening>> {
@@ -88,13 +79,7 @@ impl Backfill for PostgresStore {
         lead: Option<u64>,
         now: DateTime<Utc>,
     ) -> StoreResult<FillSlot> {
-        for _ in 1..TRIES {
-            match self.try_fill(match_id, slot, ticket_id, lead, now).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_fill(match_id, slot, ticket_id, lead, now).await
+        retried(|| self.try_fill(match_id, slot, ticket_id, lead, now)).await
     }
 
     async fn substitutes(&self, match_id: Uuid) -> StoreResult<Vec<Substitute>> {
@@ -121,15 +106,7 @@ impl Backfill for PostgresStore {
         now: DateTime<Utc>,
     ) -> StoreResult<Lease> {
         self.limited(async {
-            for _ in 1..TRIES {
-                let confirmed = self.try_confirm(match_id, epoch, slot, player_id, now);
-                match confirmed.await {
-                    Err(error) if collided(&error) => {}
-                    done => return done,
-                }
-            }
-            self.try_confirm(match_id, epoch, slot, player_id, now)
-                .await
+            retried(|| self.try_confirm(match_id, epoch, slot, player_id, now)).await
         })
         .await
     }
@@ -335,16 +312,7 @@ async fn fill(
     let ticket = select_tickets!("WHERE id = $1 FOR UPDATE", ticket_id);
     let ticket = ticket.fetch_optional(&mut **tx).await?;
     let ticket = ticket.map(Ticket::try_from).transpose()?;
-    let fits = |ticket: &Ticket| {
-        ticket.status == TicketStatus::Queued
-            && ticket.code.is_none()
-            && (&ticket.game, &ticket.mode) == (&found.game, &found.mode)
-            && found
-                .players_now()
-                .iter()
-                .all(|(player, _)| *player != ticket.player_id)
-    };
-    let Some(ticket) = ticket.filter(fits) else {
+    let Some(ticket) = ticket.filter(|ticket| found.takes(ticket)) else {
         return Ok(Err(FillSlot::TicketGone));
     };
     let others = sqlx::query_scalar!(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::rows::{
-    self, MatchRow, SlotRow, SubstituteRow, TRIES, TicketRow, collided, millis, select_tickets,
+    self, MatchRow, SlotRow, SubstituteRow, TicketRow, millis, retried, select_tickets,
 };
 use crate::{
     Claim, FormMatch, Lease, Match, MatchOutcome, Matches, NewMatch, Search, StoreError,
@@ -63,13 +63,7 @@ impl Matches for PostgresStore {
             );
             return Err(StoreError::Invalid(message));
         }
-        for _ in 1..TRIES {
-            match self.try_form(&new).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_form(&new).await
+        retried(|| self.try_form(&new)).await
     }
 
     async fn forming_matches(&self) -> StoreResult<Vec<Match>> {

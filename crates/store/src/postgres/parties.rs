@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::rows::{TRIES, collided, millis};
+use super::rows::{millis, retried};
 use super::{PostgresStore, acceptance};
 use crate::{
     CreateParty, JoinParty, LeaveParty, MAX_PARTY, NewParty, Parties, Party, PartyMember,
@@ -44,13 +44,7 @@ impl Parties for PostgresStore {
         player_id: Uuid,
         now: DateTime<Utc>,
     ) -> StoreResult<JoinParty> {
-        for _ in 1..TRIES {
-            match self.try_join(code, player_id, now).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_join(code, player_id, now).await
+        retried(|| self.try_join(code, player_id, now)).await
     }
 
     async fn leave_party(
@@ -59,13 +53,7 @@ impl Parties for PostgresStore {
         player_id: Uuid,
         now: DateTime<Utc>,
     ) -> StoreResult<LeaveParty> {
-        for _ in 1..TRIES {
-            match self.try_leave(party_id, player_id, now).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_leave(party_id, player_id, now).await
+        retried(|| self.try_leave(party_id, player_id, now)).await
     }
 
     async fn party(&self, id: Uuid) -> StoreResult<Option<Party>> {

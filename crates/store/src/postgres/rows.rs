@@ -29,6 +29,20 @@ pub(super) fn collided(error: &StoreError) -> bool {
     matches!(code.as_deref(), Some("40001" | "40P01"))
 }
 
+/// Tries a transaction again that collides with another.
+pub(super) async fn retried<T, F>(mut attempt: impl FnMut() -> F) -> StoreResult<T>
+where
+    F: Future<Output = StoreResult<T>>,
+{
+    for _ in 1..TRIES {
+        match attempt().await {
+            Err(error) if collided(&error) => {}
+            done => return done,
+        }
+    }
+    attempt().await
+}
+
 /// How often a transaction that collides is tried: two that met once rarely meet again.
 pub(super) const TRIES: u32 = 5;
 

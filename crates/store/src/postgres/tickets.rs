@@ -5,7 +5,7 @@ use sqlx::types::Json;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::rows::{self, TRIES, TicketRow, collided, millis, select_tickets};
+use super::rows::{self, TRIES, TicketRow, collided, millis, retried, select_tickets};
 use super::{PostgresStore, acceptance};
 use crate::tickets::whole_groups;
 use crate::{Accept, Cancel, Enqueue, NewGroup, Search, StoreError, StoreResult, Ticket, Tickets};
@@ -63,13 +63,7 @@ impl Tickets for PostgresStore {
     }
 
     async fn cancel_ticket(&self, id: Uuid, now: DateTime<Utc>) -> StoreResult<Cancel> {
-        for _ in 1..TRIES {
-            match self.try_cancel(id, now).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_cancel(id, now).await
+        retried(|| self.try_cancel(id, now)).await
     }
 
     async fn queued_games(&self) -> StoreResult<Vec<String>> {
@@ -146,13 +140,7 @@ impl Tickets for PostgresStore {
         accept: bool,
         now: DateTime<Utc>,
     ) -> StoreResult<Accept> {
-        for _ in 1..TRIES {
-            match self.try_accept(ticket_id, accept, now).await {
-                Err(error) if collided(&error) => {}
-                done => return done,
-            }
-        }
-        self.try_accept(ticket_id, accept, now).await
+        retried(|| self.try_accept(ticket_id, accept, now)).await
     }
 
     async fn lapse_acceptances(&self, now: DateTime<Utc>) -> StoreResult<u64> {
