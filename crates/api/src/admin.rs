@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::Shared;
-use crate::body::{Body, Params, Segments, parse_id};
+use crate::body::{Body, Params, Segments, page_limit, parse_id};
 use crate::caller::Origin;
 use crate::cursor;
 use crate::openapi::tag;
@@ -172,11 +172,7 @@ pub(crate) async fn bans(
     _operator: Operator,
     Params(params): Params<BansParams>,
 ) -> Result<NotKept<BanPage>, Problem> {
-    let limit = params.limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        let message = format!("has to be 1 to {MAX_PAGE}");
-        return Err(Problem::invalid(vec![FieldError::new("limit", message)]));
-    }
+    let limit = page_limit(params.limit)?;
     let after = match &params.cursor {
         None => None,
         Some(cursor) => Some(Uuid::from_bytes(cursor::read(&CURSORS, cursor)?)),
@@ -249,5 +245,3 @@ type NotKept<T> = ([(HeaderName, &'static str); 1], Json<T>);
 const CURSORS: [&str; 1] = ["bans"];
 /// Room for a sentence.
 const MAX_REASON_CHARS: usize = 200;
-const DEFAULT_PAGE: u32 = 20;
-const MAX_PAGE: u32 = 100;

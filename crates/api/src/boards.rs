@@ -11,9 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::Shared;
-use crate::body::{Params, Segments};
+use crate::body::{Params, Segments, page_limit};
 use crate::caller::Caller;
-use crate::catalog::GameInfo;
+use crate::catalog::{GameInfo, known_game};
 use crate::cursor;
 use crate::openapi::tag;
 use crate::problem::{FieldError, NotFound, Problem, Unauthorized};
@@ -40,12 +40,11 @@ pub(crate) async fn page(
     let game = known_game(&shared, &game)?;
     let now = shared.now();
     let board = find(&game, params.board.as_deref().unwrap_or(DEFAULT_BOARD))?;
-    let limit = params.limit.unwrap_or(DEFAULT_PAGE);
     let mut errors = Vec::new();
-    if !(1..=MAX_PAGE).contains(&limit) {
-        let message = format!("has to be 1 to {MAX_PAGE}");
-        errors.push(FieldError::new("limit", message));
-    }
+    let limit = page_limit(params.limit).unwrap_or_else(|error| {
+        errors.push(error);
+        0
+    });
     let current = board.season.of(now);
     let season = params.season.unwrap_or_else(|| current.clone());
     if !Season::is_well_written(&season) {
@@ -143,15 +142,6 @@ pub(crate) struct LeaderboardEntry {
     at: Timestamp,
 }
 
-/// The game with this id, or a problem.
-pub(crate) fn known_game(shared: &Shared, id: &str) -> Result<std::sync::Arc<GameInfo>, Problem> {
-    shared
-        .parts
-        .catalog
-        .game(id)
-        .ok_or_else(|| Problem::not_found("this server has no such game; `GET /games` lists them"))
-}
-
 fn find<'g>(game: &'g GameInfo, id: &str) -> Result<&'g BoardInfo, Problem> {
     let board = game.boards.iter().find(|board| board.id == id);
     board.ok_or_else(|| {
@@ -196,9 +186,6 @@ fn list(key: &BoardKey) -> [&str; 4] {
 
 /// Names the caller in place of an id.
 pub(crate) const ME: &str = "me";
-const DEFAULT_PAGE: u32 = 20;
-/// As many as a store gives at once.
-const MAX_PAGE: u32 = 100;
 /// Score, time and player.
 const CURSOR_BYTES: usize = 32;
 /// A crowd that looks at one board makes one read a second of it.

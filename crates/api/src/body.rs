@@ -86,6 +86,16 @@ pub(crate) fn parse_id(text: &str, what: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(text).map_err(|_| Problem::not_found(format!("there is no such {what}")))
 }
 
+/// How many entries a page of a list has.
+pub(crate) fn page_limit(asked: Option<u32>) -> Result<u32, FieldError> {
+    let limit = asked.unwrap_or(DEFAULT_PAGE);
+    if (1..=MAX_PAGE).contains(&limit) {
+        return Ok(limit);
+    }
+    let message = format!("has to be 1 to {MAX_PAGE}");
+    Err(FieldError::new("limit", message))
+}
+
 fn is_json(value: &axum::http::HeaderValue) -> bool {
     let essence = value
         .to_str()
@@ -160,3 +170,7 @@ fn shortened(text: &str) -> String {
 
 /// Enough to know one's own mistake again.
 const MAX_REPEATED_CHARS: usize = 100;
+
+const DEFAULT_PAGE: u32 = 20;
+/// A page that a reader can take in, and that costs the store one read an entry at most.
+const MAX_PAGE: u32 = 100;

@@ -4,6 +4,9 @@ use axum::body::Bytes;
 use gs_matchmaker::Rules;
 use gs_store::BoardInfo;
 
+use crate::Shared;
+use crate::problem::{FieldError, Problem};
+
 /// The games that this server serves. Held in memory: every call asks it.
 pub trait GameCatalog: Send + Sync {
     /// All games, in the order in which they are listed.
@@ -63,4 +66,25 @@ pub struct GameMode {
     pub authority_mode: String,
     /// Whether scores of its matches count.
     pub rated: bool,
+}
+
+/// The game of a request.
+pub(crate) fn known_game(shared: &Shared, id: &str) -> Result<Arc<GameInfo>, Problem> {
+    let game = shared.parts.catalog.game(id);
+    game.ok_or_else(|| Problem::not_found("this server has no such game; `GET /games` lists them"))
+}
+
+/// The mode that a request names, or the game's default mode.
+pub(crate) fn known_mode<'g>(
+    game: &'g GameInfo,
+    name: Option<&str>,
+) -> Result<&'g GameMode, Problem> {
+    let mode = match name {
+        None => game.modes.first(),
+        Some(name) => game.modes.iter().find(|mode| mode.name == name),
+    };
+    mode.ok_or_else(|| {
+        let names: Vec<&str> = game.modes.iter().map(|m| m.name.as_str()).collect();
+        FieldError::new("mode", format!("has to be one of: {}", names.join(", "))).into()
+    })
 }

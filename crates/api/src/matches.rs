@@ -11,10 +11,10 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::Shared;
-use crate::body::{Params, Segments, parse_id};
+use crate::body::{Params, Segments, page_limit, parse_id};
 use crate::cursor;
 use crate::openapi::tag;
-use crate::problem::{FieldError, NotFound, Problem};
+use crate::problem::{NotFound, Problem};
 use crate::statistics::rounded;
 use crate::timestamp::Timestamp;
 
@@ -53,11 +53,7 @@ pub(crate) async fn of_player(
     Params(params): Params<PageParams>,
 ) -> Result<Json<MatchPage>, Problem> {
     let player_id = parse_id(&player_id, "player")?;
-    let limit = params.limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        let message = format!("has to be 1 to {MAX_PAGE}");
-        return Err(Problem::invalid(vec![FieldError::new("limit", message)]));
-    }
+    let limit = page_limit(params.limit)?;
     let list = ["matches", &player_id.to_string()];
     let before = params.cursor.map(|cursor| cursor::read(&list, &cursor));
     let before = before.transpose()?.map(Uuid::from_bytes);
@@ -223,7 +219,3 @@ impl MatchPlayer {
         }
     }
 }
-
-const DEFAULT_PAGE: u32 = 20;
-/// A page that a reader can take in, and that costs the store one read a match.
-const MAX_PAGE: u32 = 100;

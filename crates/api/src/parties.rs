@@ -113,7 +113,7 @@ pub(crate) async fn one(
     caller: Caller,
     Segments(id): Segments<String>,
 ) -> Result<Response, Problem> {
-    let party = own_party(&shared, caller, &id).await?;
+    let party = own_party(&shared, caller, parse_id(&id, "party")?).await?;
     Ok(describe(&shared, caller, party).await?.into_response())
 }
 
@@ -137,7 +137,7 @@ pub(crate) async fn leave(
     Segments((party, member)): Segments<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let member = parse_id(&member, "player")?;
-    let party = own_party(&shared, caller, &party).await?;
+    let party = own_party(&shared, caller, parse_id(&party, "party")?).await?;
     if member != caller.player_id && party.leader != caller.player_id {
         return Err(Problem::forbidden(
             "only the leader takes others out of a party",
@@ -197,8 +197,8 @@ pub(crate) struct PartyMemberDocument {
 }
 
 /// A party that the caller is in. One of others answers like one that does not exist.
-async fn own_party(shared: &Shared, caller: Caller, id: &str) -> Result<Party, Problem> {
-    let party = shared.store().party(parse_id(id, "party")?).await?;
+pub(crate) async fn own_party(shared: &Shared, caller: Caller, id: Uuid) -> Result<Party, Problem> {
+    let party = shared.store().party(id).await?;
     let party = party.filter(|p| p.members.iter().any(|m| m.player_id == caller.player_id));
     party.ok_or_else(|| Problem::not_found("you are in no such party"))
 }

@@ -19,9 +19,10 @@ use uuid::Uuid;
 use crate::Shared;
 use crate::body::{Body, Segments, parse_id};
 use crate::caller::{Caller, Origin};
-use crate::catalog::{GameInfo, GameMode};
+use crate::catalog::{GameInfo, GameMode, known_game, known_mode};
 use crate::environment::new_id;
 use crate::openapi::tag;
+use crate::parties::own_party;
 use crate::problem::{Conflict, FieldError, NotFound, Problem, TooManyRequests};
 use crate::timestamp::Timestamp;
 
@@ -47,20 +48,8 @@ pub(crate) async fn enqueue(
     shared
         .limiter
         .queue(caller.player_id, origin.0, shared.now())?;
-    let Some(game) = shared.parts.catalog.game(&body.game) else {
-        return Err(Problem::not_found(
-            "this server has no such game; `GET /games` lists them",
-        ));
-    };
-    let mode = match &body.mode {
-        None => game.modes.first(),
-        Some(mode) => game.modes.iter().find(|m| m.name == *mode),
-    };
-    let Some(mode) = mode else {
-        let names: Vec<&str> = game.modes.iter().map(|m| m.name.as_str()).collect();
-        let message = format!("has to be one of: {}", names.join(", "));
-        return Err(Problem::invalid(vec![FieldError::new("mode", message)]));
-    };
+    let game = known_game(&shared, &body.game)?;
+    let mode = known_mode(&game, body.mode.as_deref())?;
     let party = match body.party_id {
         None => None,
         Some(id) => Some(led_party(&shared, caller, id).await?),
@@ -282,11 +271,7 @@ async fn own_ticket(shared: &Shared, caller: Caller, id: Uuid) -> Result<Ticket,
 
 /// The party, which the caller leads.
 async fn led_party(shared: &Shared, caller: Caller, id: Uuid) -> Result<Party, Problem> {
-    let party = shared.store().party(id).await?;
-    let party = party.filter(|p| p.members.iter().any(|m| m.player_id == caller.player_id));
-    let Some(party) = party else {
-        return Err(Problem::not_found("you are in no such party"));
-    };
+    let party = own_party(shared, caller, id).await?;
     if party.leader != caller.player_id {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

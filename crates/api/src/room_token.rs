@@ -15,7 +15,6 @@ use crate::body::Params;
 use crate::caller::Caller;
 use crate::openapi::tag;
 use crate::problem::{Conflict, Problem};
-use crate::queue::status::playing;
 use crate::timestamp::Timestamp;
 
 /// A LiveKit token for a room
@@ -100,7 +99,7 @@ pub(crate) struct Minted {
 
 /// A token for one of the match's players.
 pub(crate) fn mint(shared: &Shared, found: &Match, player_id: Uuid) -> Result<Minted, Problem> {
-    let players = playing(found);
+    let players = found.playing();
     let name = players
         .iter()
         .find(|player| player.player_id == player_id)

@@ -16,12 +16,12 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::Shared;
-use crate::boards::{ME, known_game};
+use crate::boards::ME;
 use crate::body::{Params, Segments, parse_id};
 use crate::caller::Caller;
-use crate::catalog::GameInfo;
+use crate::catalog::{known_game, known_mode};
 use crate::openapi::tag;
-use crate::problem::{FieldError, NotFound, Problem, Unauthorized};
+use crate::problem::{NotFound, Problem, Unauthorized};
 use crate::timestamp::Timestamp;
 
 /// A player's statistics in a game
@@ -49,17 +49,13 @@ pub(crate) async fn of_player(
     Params(params): Params<StatsParams>,
 ) -> Result<Response, Problem> {
     let game = known_game(&shared, &game)?;
-    check_mode(&game, params.mode.as_deref())?;
+    let rated_mode = &known_mode(&game, params.mode.as_deref())?.name;
     let player = known_player(&shared, caller, &player).await?;
     let player_id = player.id;
 
     let now = shared.now();
     let modes = shared.store().statistics(&game.id, player_id, now).await?;
-    let rated_mode = params
-        .mode
-        .as_deref()
-        .or(game.modes.first().map(|m| m.name.as_str()));
-    let rated = modes.iter().find(|(m, _)| Some(m.as_str()) == rated_mode);
+    let rated = modes.iter().find(|(mode, _)| mode == rated_mode);
     let (rating, rated_matches) = rated.map_or_else(Default::default, |(_, statistics)| {
         (statistics.rating, statistics.matches)
     });
@@ -150,17 +146,6 @@ pub(crate) struct Stats {
     online: bool,
     /// When the last match that counted ended.
     last_played_at: Option<Timestamp>,
-}
-
-/// Refuses a mode that the game does not have.
-fn check_mode(game: &GameInfo, mode: Option<&str>) -> Result<(), Problem> {
-    let Some(mode) = mode else { return Ok(()) };
-    if game.modes.iter().any(|known| known.name == mode) {
-        return Ok(());
-    }
-    let names: Vec<&str> = game.modes.iter().map(|m| m.name.as_str()).collect();
-    let message = format!("has to be one of: {}", names.join(", "));
-    Err(Problem::invalid(vec![FieldError::new("mode", message)]))
 }
 
 /// The player of a path: an id, or `me`.

@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use super::{NotKept, Operator};
 use crate::Shared;
-use crate::body::{Params, Segments};
+use crate::body::{Params, Segments, page_limit};
+use crate::catalog::known_game;
 use crate::openapi::tag;
-use crate::problem::{FieldError, NotFound, Problem, TooManyRequests};
+use crate::problem::{NotFound, Problem, TooManyRequests};
 use crate::queue::view::{self, ModeView, Waiting};
 use crate::timestamp::Timestamp;
 
@@ -59,16 +60,8 @@ pub(crate) async fn queued(
     Segments(game): Segments<String>,
     Params(params): Params<QueueParams>,
 ) -> Result<NotKept<QueuedGroups>, Problem> {
-    let limit = params.limit.unwrap_or(super::DEFAULT_PAGE);
-    if !(1..=super::MAX_PAGE).contains(&limit) {
-        let message = format!("has to be 1 to {}", super::MAX_PAGE);
-        return Err(Problem::invalid(vec![FieldError::new("limit", message)]));
-    }
-    let Some(game) = shared.parts.catalog.game(&game) else {
-        return Err(Problem::not_found(
-            "this server has no such game; `GET /games` lists them",
-        ));
-    };
+    let limit = page_limit(params.limit)?;
+    let game = known_game(&shared, &game)?;
     let view = view::view(&shared, &game).await?;
     let named = |mode: &str| params.mode.as_deref().is_none_or(|wanted| wanted == mode);
     let modes = view.modes.iter().filter(|(mode, _)| named(mode));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream::{self, StreamExt as _};
 use gs_matchmaker::{Filled, Group, Opening, ProposedMatch, ProposedSlot, match_batch};
-use gs_store::{FormMatch, NewMatch, NewSlot, StoreError, StoreResult};
+use gs_store::{FormMatch, NewMatch, NewSlot, StoreError, StoreResult, Ticket};
 use tokio::time::Instant;
 
 use super::{Placement, backfill};
@@ -30,15 +30,20 @@ impl Placement {
             return Ok(());
         };
         let (store, now) = (self.shared.store(), self.shared.now());
+        let openings = backfill::openings(&self.shared, game).await?;
+        let mut tickets = store.queued_tickets(&game.id, MAX_WAITING).await?;
         for mode in &game.modes {
             let timeout = mode.rules.match_timeout;
+            let overdue = |t: &Ticket| t.mode == mode.name && t.queued_at < now - timeout;
+            if !tickets.iter().any(overdue) {
+                continue;
+            }
             let reason = format!("no match was found within {} s", timeout.as_secs());
             store
                 .time_out_tickets(&game.id, &mode.name, now - timeout, &reason, now)
                 .await?;
+            tickets.retain(|ticket| !overdue(ticket));
         }
-        let openings = backfill::openings(&self.shared, game).await?;
-        let tickets = store.queued_tickets(&game.id, MAX_WAITING).await?;
         let began = Instant::now();
         let mut batches = tokio::task::spawn_blocking({
             let game = game.clone();

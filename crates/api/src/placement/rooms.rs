@@ -19,7 +19,8 @@ impl Placement {
         let now = self.shared.now();
         for found in self.shared.store().forming_matches().await? {
             // Another process is at it.
-            let fresh = now - found.created_at < LEFT_BEHIND && found.accept_until.is_none();
+            let age = (now - found.created_at).abs();
+            let fresh = age < LEFT_BEHIND && found.accept_until.is_none();
             if fresh || self.made.contains(&found.id) {
                 continue;
             }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use gs_store::{Match, Ticket, TicketStatus};
+use gs_store::{Ticket, TicketStatus};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
@@ -274,7 +274,7 @@ async fn describe_match(
         return Ok(None);
     };
     let token = mint(shared, &found, player_id)?.token;
-    let playing = playing(&found);
+    let playing = found.playing();
     let ids: Vec<Uuid> = playing.iter().map(|player| player.player_id).collect();
     let (store, now) = (shared.store(), shared.now());
     let ratings = store.ratings(&found.game, &found.mode, &ids, now).await?;
@@ -297,36 +297,6 @@ async fn describe_match(
         identity: player_id,
         players: players.collect(),
     }))
-}
-
-/// Somebody who plays in a match.
-pub(crate) struct Playing {
-    pub(crate) player_id: Uuid,
-    pub(crate) username: String,
-    pub(crate) team: Option<u8>,
-}
-
-/// Who plays in a match now: in the place of whoever left, the substitute.
-pub(crate) fn playing(found: &Match) -> Vec<Playing> {
-    let matched = found.slots.iter().filter(|s| !found.open.contains(&s.slot));
-    let matched = matched.map(|slot| {
-        let own = (slot.player_id, slot.username.clone());
-        let (player_id, username) = slot.substitute.clone().unwrap_or(own);
-        let team = slot.team;
-        Playing {
-            player_id,
-            username,
-            team,
-        }
-    });
-    let was_free = |number: u8| found.slots.iter().all(|s| s.slot != number);
-    let others = found.substitutes.iter().filter(|s| was_free(s.slot));
-    let others = others.map(|substitute| Playing {
-        player_id: substitute.player_id,
-        username: substitute.username.clone(),
-        team: substitute.team,
-    });
-    matched.chain(others).collect()
 }
 
 /// The one call that waits.

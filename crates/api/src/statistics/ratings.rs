@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{check_mode, known_player, rounded};
+use super::{known_player, rounded};
 use crate::Shared;
-use crate::boards::known_game;
-use crate::body::{Params, Segments};
+use crate::body::{Params, Segments, page_limit};
 use crate::caller::Caller;
+use crate::catalog::{known_game, known_mode};
 use crate::cursor;
 use crate::openapi::tag;
-use crate::problem::{FieldError, NotFound, Problem, Unauthorized};
+use crate::problem::{NotFound, Problem, Unauthorized};
 use crate::timestamp::Timestamp;
 
 /// A player's rating over time
@@ -42,24 +42,18 @@ pub(crate) async fn of_player(
     Params(params): Params<RatingsParams>,
 ) -> Result<Response, Problem> {
     let game = known_game(&shared, &game)?;
-    check_mode(&game, params.mode.as_deref())?;
-    let limit = params.limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        let message = format!("has to be 1 to {MAX_PAGE}");
-        return Err(Problem::invalid(vec![FieldError::new("limit", message)]));
-    }
+    let mode = &known_mode(&game, params.mode.as_deref())?.name;
+    let limit = page_limit(params.limit)?;
     let player = known_player(&shared, caller, &player).await?;
-    let default = game.modes.first().map(|mode| mode.name.clone());
-    let mode = params.mode.or(default).unwrap_or_default();
     let id = player.id.to_string();
-    let list = ["ratings", &game.id, &id, &mode];
+    let list = ["ratings", &game.id, &id, mode];
     let before = match &params.cursor {
         None => None,
         Some(cursor) => Some(Uuid::from_bytes(cursor::read(&list, cursor)?)),
     };
     let changes = shared
         .store()
-        .rating_history(&game.id, &mode, player.id, before, limit)
+        .rating_history(&game.id, mode, player.id, before, limit)
         .await?;
     let full = changes.len() == limit as usize;
     let last = changes.last().filter(|_| full);
@@ -68,7 +62,7 @@ pub(crate) async fn of_player(
         next_cursor: last.map(|change| cursor::write(&list, change.match_id.as_bytes())),
         ratings: changes.into_iter().map(RatingDocument::from).collect(),
         game: game.id.clone(),
-        mode,
+        mode: mode.clone(),
     };
     Ok(([(CACHE_CONTROL, "no-cache")], Json(answer)).into_response())
 }
@@ -121,6 +115,3 @@ impl From<RatingChange> for RatingDocument {
         }
     }
 }
-
-const DEFAULT_PAGE: u32 = 20;
-const MAX_PAGE: u32 = 100;
