@@ -11,6 +11,7 @@ use gs_store::{
 use gs_test_services::Postgres;
 use uuid::Uuid;
 
+use crate::matchmaking::match_of;
 use crate::world::{at, database, outcome, players, running_matches, sql, store, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,22 +174,8 @@ async fn a_ticket_is_placed_or_taken_back_but_not_both() {
         }
         let form = |store: Arc<gs_store::PostgresStore>, slots: &[NewSlot]| {
             let new = NewMatch {
-                id: Uuid::now_v7(),
-                room: Uuid::new_v4().to_string(),
-                game: "arena".to_owned(),
-                mode: "default".to_owned(),
-                module_sha256: String::new(),
-                teams: 0,
-                options: "{}".to_owned(),
-                authority_mode: "full".to_owned(),
-                rated: true,
-                region: None,
-                capacity: 0,
-                backfill: false,
-                accept_until: None,
-                lead: None,
-                slots: slots.to_vec(),
                 created_at: at(round),
+                ..match_of(slots)
             };
             tokio::spawn(async move { (store.form_match(new.clone()).await.unwrap(), new.id) })
         };
