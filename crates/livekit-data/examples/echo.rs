@@ -39,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
             Event::ParticipantJoined { identity, .. } => eprintln!("{identity} joined"),
             Event::ParticipantLeft { identity, .. } => eprintln!("{identity} left"),
             Event::Closed(reason) => eprintln!("closed: {reason}"),
+            _ => {}
         }
     }
     Ok(())

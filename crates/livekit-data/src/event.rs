@@ -2,11 +2,14 @@
 
 use crate::Channel;
 use bytes::Bytes;
+use livekit_protocol as proto;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Something that happened in the room.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// A packet arrived.
     Data {
@@ -30,6 +33,17 @@ pub enum Event {
         identity: Arc<str>,
         /// Unique for each time that somebody joins.
         sid: Arc<str>,
+        /// What the participant says of itself.
+        info: Arc<ParticipantInfo>,
+    },
+    /// Another participant's name, metadata or attributes have changed.
+    ParticipantChanged {
+        /// As in [`Event::ParticipantJoined`].
+        identity: Arc<str>,
+        /// As in [`Event::ParticipantJoined`].
+        sid: Arc<str>,
+        /// What it is now.
+        info: Arc<ParticipantInfo>,
     },
     /// Another participant is no longer in the room. LiveKit notices an abrupt loss only after
     /// about 15 s, and reports the leaving of those that publish no media up to 3 s late.
@@ -40,8 +54,69 @@ pub enum Event {
         /// reported as having left with the old one.
         sid: Arc<str>,
     },
+    /// The server gave this participant other permissions.
+    PermissionsChanged(Permissions),
+    /// The connection is lost, and being got back. Reliable packets that are sent meanwhile wait,
+    /// lossy ones are dropped unless datagrams still get through.
+    Reconnecting(Loss),
+    /// The connection is back, in the same session. Reliable packets are complete in both
+    /// directions.
+    Resumed,
+    /// The connection is back, in a new session of the same identity; who left meanwhile has been
+    /// reported before. Packets of others that were on their way may be lost: those who number
+    /// theirs can tell.
+    Rejoined {
+        /// The new session.
+        session: Box<Session>,
+        /// Own reliable packets of which nobody knows whether they arrived: the server could not
+        /// say, so they were not sent again. All others have arrived or will.
+        reliable_lost: u64,
+    },
     /// The connection is over; nothing follows.
     Closed(CloseReason),
+}
+
+/// What a participant says of itself; LiveKit's tokens and API set it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ParticipantInfo {
+    /// A name to show, empty if none.
+    pub name: String,
+    /// Whatever the application put there, empty if none.
+    pub metadata: String,
+    /// Whatever the application put there, by key.
+    pub attributes: BTreeMap<String, String>,
+    /// Joined with a token of the kind `agent`.
+    pub is_agent: bool,
+}
+
+/// What a participant may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// Send packets.
+    pub can_publish_data: bool,
+    /// Receive tracks. Packets arrive in any case.
+    pub can_subscribe: bool,
+    /// Change its own name, metadata and attributes.
+    pub can_update_metadata: bool,
+    /// It is not shown to others.
+    pub hidden: bool,
+}
+
+/// Why a connection has to be got back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// The WebSocket failed, or pings over it were not answered.
+    #[error("the connection for signalling was lost")]
+    Signal,
+    /// No datagram has arrived for almost a second.
+    #[error("no datagrams arrive")]
+    Silence,
+    /// The transport for datagrams ended or failed.
+    #[error("the transport for datagrams ended")]
+    Transport,
+    /// The server asked for it.
+    #[error("the server asked to connect again")]
+    Server,
 }
 
 /// Why a connection ended.
@@ -65,6 +140,12 @@ pub enum CloseReason {
     /// The server stops.
     #[error("the server is shutting down")]
     ServerShutdown,
+    /// The room is not there any more, and the server makes no new one.
+    #[error("the room does not exist; create it before joining again")]
+    RoomNotFound,
+    /// The token is not accepted, most likely since it has expired.
+    #[error("the server does not accept the token; join again with a new one")]
+    Unauthorized,
     /// The network failed, or the server does not answer any more.
     #[error("the connection to the server was lost; join again")]
     ConnectionLost,
@@ -100,12 +181,68 @@ pub struct Session {
 /// What was counted since the connection was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Lossy packets not sent because the line was too slow for them.
+    /// Lossy packets not sent because the line was too slow for them, or down.
     pub lossy_dropped_sending: u64,
     /// Lossy packets that arrived and were dropped because the application was too slow.
     pub lossy_dropped_receiving: u64,
+    /// Reliable packets given up with an old session; see [`Event::Rejoined`].
+    pub reliable_lost: u64,
     /// Reliable packets that arrived twice; the second one was dropped.
     pub duplicates: u64,
-    /// Datagrams, signalling messages and packets that could not be understood, and were dropped.
-    pub malformed: u64,
+    /// Signalling messages that could not be understood, or did not fit, and were dropped.
+    pub malformed_signals: u64,
+    /// Packets that could not be understood, and were dropped.
+    pub malformed_packets: u64,
+    /// Datagrams that did not belong to the session, and were dropped.
+    pub foreign_datagrams: u64,
+    /// How often the session was resumed.
+    pub resumed: u64,
+    /// How often a new session took the place of a lost one.
+    pub rejoined: u64,
+}
+
+impl Permissions {
+    /// A server that says nothing forbids nothing.
+    pub(crate) fn of(permission: Option<&proto::ParticipantPermission>) -> Self {
+        let Some(permission) = permission else {
+            return Permissions {
+                can_publish_data: true,
+                can_subscribe: true,
+                ..Permissions::default()
+            };
+        };
+        Permissions {
+            can_publish_data: permission.can_publish_data,
+            can_subscribe: permission.can_subscribe,
+            can_update_metadata: permission.can_update_metadata,
+            hidden: permission.hidden,
+        }
+    }
+}
+
+impl ParticipantInfo {
+    pub(crate) fn of(info: &proto::ParticipantInfo) -> Self {
+        ParticipantInfo {
+            name: info.name.clone(),
+            metadata: info.metadata.clone(),
+            attributes: info.attributes.clone().into_iter().collect(),
+            is_agent: info.kind == proto::participant_info::Kind::Agent as i32,
+        }
+    }
+
+    /// Bytes that it takes, roughly.
+    pub(crate) fn size(&self) -> usize {
+        let attributes = self.attributes.iter();
+        let attributes: usize = attributes.map(|(key, value)| key.len() + value.len()).sum();
+        self.name.len() + self.metadata.len() + attributes
+    }
+
+    pub(crate) fn differs(&self, info: &proto::ParticipantInfo) -> bool {
+        let same_attributes = self.attributes.len() == info.attributes.len()
+            && self
+                .attributes
+                .iter()
+                .all(|(key, value)| info.attributes.get(key) == Some(value));
+        self.name != info.name || self.metadata != info.metadata || !same_attributes
+    }
 }

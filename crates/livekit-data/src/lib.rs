@@ -54,8 +54,11 @@ mod packet;
 mod participant;
 mod roster;
 
-pub use connection::{Connection, OfferError, Transmit};
-pub use event::{CloseReason, Event, Session, Stats};
+pub use connection::{
+    Config, Connection, DataTracks, Dial, DialFailure, IcePolicy, OfferError, PeerConnections,
+    Reconnect, Token, Transmit,
+};
+pub use event::{CloseReason, Event, Loss, ParticipantInfo, Permissions, Session, Stats};
 pub use packet::{Channel, Encoder, Message, Packet, SendError};
 #[cfg(feature = "tokio")]
 pub use participant::{ConnectError, ConnectOptions, Events, JoinStage, Participant};

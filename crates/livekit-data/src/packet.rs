@@ -49,6 +49,9 @@ pub enum SendError {
     /// As many reliable packets are waiting as may wait; the line is slower than the sender.
     #[error("the queue of reliable packets is full; send less, or try again when it has drained")]
     Full,
+    /// The server does not let this participant send packets.
+    #[error("this participant may not send data; its token or the server's API says so")]
+    NotPermitted,
     /// The participant has left the room, or has not joined it.
     #[error("not in a room; join again")]
     Closed,
@@ -62,11 +65,12 @@ pub struct Encoder {
     added: usize,
 }
 
-/// An encoded packet, ready for [`Connection::send`](crate::Connection::send).
+/// An encoded packet, ready for [`Connection::send`](crate::Connection::send). Clones share the
+/// bytes: encode once for many.
 #[derive(Debug, Clone)]
 pub struct Message {
     pub(crate) channel: Channel,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
 }
 
 impl Encoder {
@@ -122,17 +126,25 @@ impl Encoder {
         }
         Ok(Message {
             channel: packet.channel,
-            bytes,
+            bytes: bytes.into(),
         })
     }
 }
 
 impl Message {
-    /// Appends the sequence number. Protocol Buffers allow fields in any order, so the number,
-    /// which only the connection knows, can come last.
-    pub(crate) fn number(&mut self, sequence: u32) {
-        self.bytes.extend_from_slice(&SEQUENCE_KEY);
-        put_varint(&mut self.bytes, sequence as usize);
+    /// How it travels.
+    pub fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// Its bytes with the sequence number. Protocol Buffers allow fields in any order, so the
+    /// number, which only the connection knows, can come last.
+    pub(crate) fn numbered(&self, sequence: u32) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes.len() + SEQUENCE_LEN);
+        bytes.extend_from_slice(&self.bytes);
+        bytes.extend_from_slice(&SEQUENCE_KEY);
+        put_varint(&mut bytes, sequence as usize);
+        bytes
     }
 }
 
@@ -244,15 +256,16 @@ mod tests {
             let packet = Packet { topic: &topic, payload: &payload, channel, destinations: &destinations };
             let sid = "PA_abcdefghijkl";
             match Encoder::new(&identity, sid).encode(&packet) {
-                Ok(mut message) => {
+                Ok(message) => {
                     let sequence = if reliable { sequence } else { 0 };
-                    if reliable {
-                        message.number(sequence);
-                    }
-                    let read = proto::DataPacket::decode(&message.bytes[..]).unwrap();
+                    let bytes = match reliable {
+                        true => message.numbered(sequence),
+                        false => message.bytes.to_vec(),
+                    };
+                    let read = proto::DataPacket::decode(&bytes[..]).unwrap();
                     prop_assert_eq!(read.sequence, sequence);
                     prop_assert_eq!(&read.destination_identities, &destinations);
-                    let forwarded = forward(&message.bytes, channel, &identity, sid);
+                    let forwarded = forward(&bytes, channel, &identity, sid);
                     if channel == Channel::Lossy {
                         prop_assert!(forwarded.len() <= MAX_LOSSY_MESSAGE);
                     }

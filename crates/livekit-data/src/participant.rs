@@ -1,58 +1,57 @@
 //! The participant on tokio: one task, one WebSocket, one UDP socket.
 
 use crate::{
-    Channel, CloseReason, Connection, Encoder, Event, Message, Packet, SendError, Session, Stats,
+    Channel, CloseReason, Config, Connection, Encoder, Event, Message, Packet, SendError, Session,
+    Stats,
 };
 use driver::Driver;
+use latest::Latest;
 use signalling::Server;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use sockets::Sockets;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout_at;
 
 mod driver;
 mod error;
+mod latest;
+mod signal;
 mod signalling;
+mod sockets;
 
 pub use error::{ConnectError, JoinStage};
 
-/// Where and how to join. The token is never shown.
-#[derive(Clone)]
+/// Where and how to join.
+#[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// The LiveKit server: `ws://`, `wss://`, or the same as `http://`, `https://`.
     pub url: String,
-    /// An access token that grants `roomJoin` for one room.
-    pub token: String,
     /// How long joining may take in all; 10 s unless set.
     pub join_timeout: Duration,
-    /// The local address for datagrams. Unless set, the one that the connection to the server
-    /// uses, which is right unless media takes another route than signalling.
-    pub bind: Option<IpAddr>,
+    /// The local addresses for datagrams, of either family. If there are none, the one that the
+    /// connection to the server uses, and another where that changes: right unless media takes
+    /// another route than signalling.
+    pub bind: Vec<IpAddr>,
+    /// The token, and what to do when the network fails.
+    pub connection: Config,
 }
 
 impl ConnectOptions {
-    /// Options with everything but the server and the token as is usual.
+    /// Options with everything but the server and the token as is usual. The token has to grant
+    /// `roomJoin` for one room.
     pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
+        let mut connection = Config::new(token);
+        connection.seed = RandomState::new().build_hasher().finish();
         ConnectOptions {
             url: url.into(),
-            token: token.into(),
             join_timeout: Duration::from_secs(10),
-            bind: None,
+            bind: Vec::new(),
+            connection,
         }
-    }
-}
-
-impl fmt::Debug for ConnectOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectOptions")
-            .field("url", &self.url)
-            .field("join_timeout", &self.join_timeout)
-            .field("bind", &self.bind)
-            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +60,6 @@ impl fmt::Debug for ConnectOptions {
 #[derive(Debug, Clone)]
 pub struct Participant {
     encoder: Encoder,
-    session: Session,
     lossy: mpsc::Sender<Message>,
     reliable: mpsc::Sender<Message>,
     shared: Arc<Shared>,
@@ -80,13 +78,20 @@ pub struct Events {
 struct Shared {
     /// Bytes of reliable messages between the handles and the task.
     reliable_queued: AtomicUsize,
+    /// The task has taken reliable messages.
+    drained: Notify,
+    latest: Mutex<Latest>,
+    latest_waiting: Notify,
+    may_send: AtomicBool,
+    session: Mutex<Option<Arc<Session>>>,
     leave: Notify,
     closed: OnceLock<CloseReason>,
     done: watch::Sender<bool>,
+    /// What the handles and the queue of events dropped.
     lossy_dropped_sending: AtomicU64,
     lossy_dropped_receiving: AtomicU64,
-    duplicates: AtomicU64,
-    malformed: AtomicU64,
+    /// What the connection counted.
+    stats: Mutex<Stats>,
 }
 
 impl Participant {
@@ -164,10 +169,70 @@ impl Participant {
     ///
     /// [`SendError::TooLarge`] if the payload does not fit, [`SendError::Full`] when too many
     /// reliable packets wait (about 512 kB, or 1,024 packets not yet seen by the task),
+    /// [`SendError::NotPermitted`] without the permission to publish data,
     /// [`SendError::Closed`] when the participant has left.
     pub fn send(&self, packet: Packet<'_>) -> Result<(), SendError> {
-        let message = self.encoder.encode(&packet)?;
-        match packet.channel {
+        self.send_encoded(self.encode(&packet)?)
+    }
+
+    /// Sends a packet, and waits for its turn where too many reliable ones wait before it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), except [`SendError::Full`].
+    pub async fn send_in_turn(&self, packet: Packet<'_>) -> Result<(), SendError> {
+        let message = self.encode(&packet)?;
+        loop {
+            let mut drained = std::pin::pin!(self.shared.drained.notified());
+            drained.as_mut().enable();
+            match self.send_encoded(message.clone()) {
+                Err(SendError::Full) => drained.await,
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Sends a lossy packet of which only the latest counts: where the line has no room for it,
+    /// it waits, until a later one on the same topic to the same destinations takes its place. At
+    /// most 64 wait; a reliable packet is sent as by [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_latest(&self, packet: Packet<'_>) -> Result<(), SendError> {
+        let message = self.encode(&packet)?;
+        if packet.channel == Channel::Reliable {
+            return self.send_encoded(message);
+        }
+        self.check_may_send()?;
+        let mut latest = lock(&self.shared.latest);
+        let dropped = latest.put(latest::key(&packet), message);
+        drop(latest);
+        if dropped {
+            let dropped = &self.shared.lossy_dropped_sending;
+            dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        self.shared.latest_waiting.notify_one();
+        Ok(())
+    }
+
+    /// Encodes a packet, to send it several times.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::TooLarge`] if the payload does not fit.
+    pub fn encode(&self, packet: &Packet<'_>) -> Result<Message, SendError> {
+        self.encoder.encode(packet)
+    }
+
+    /// Sends an encoded packet, of this participant or of another in the same process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_encoded(&self, message: Message) -> Result<(), SendError> {
+        self.check_may_send()?;
+        match message.channel() {
             Channel::Lossy => match self.lossy.try_send(message) {
                 Err(mpsc::error::TrySendError::Closed(_)) => Err(SendError::Closed),
                 Err(mpsc::error::TrySendError::Full(_)) => {
@@ -199,20 +264,29 @@ impl Participant {
         }
     }
 
-    /// What joining told about the room and the server.
-    pub fn session(&self) -> &Session {
-        &self.session
+    fn check_may_send(&self) -> Result<(), SendError> {
+        if self.lossy.is_closed() {
+            return Err(SendError::Closed);
+        }
+        if !self.shared.may_send.load(Ordering::Relaxed) {
+            return Err(SendError::NotPermitted);
+        }
+        Ok(())
+    }
+
+    /// What is known of the room and the server; of the new session after a rejoin.
+    pub fn session(&self) -> Arc<Session> {
+        let session = lock(&self.shared.session).clone();
+        session.expect("set before there is a handle")
     }
 
     /// What was counted since joining.
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
-        Stats {
-            lossy_dropped_sending: shared.lossy_dropped_sending.load(Ordering::Relaxed),
-            lossy_dropped_receiving: shared.lossy_dropped_receiving.load(Ordering::Relaxed),
-            duplicates: shared.duplicates.load(Ordering::Relaxed),
-            malformed: shared.malformed.load(Ordering::Relaxed),
-        }
+        let mut stats = *lock(&shared.stats);
+        stats.lossy_dropped_sending += shared.lossy_dropped_sending.load(Ordering::Relaxed);
+        stats.lossy_dropped_receiving += shared.lossy_dropped_receiving.load(Ordering::Relaxed);
+        stats
     }
 
     /// Leaves the room: waits until what was sent reliably has reached the server, tells it, and
@@ -257,15 +331,24 @@ impl Shared {
     fn new() -> Self {
         Shared {
             reliable_queued: AtomicUsize::new(0),
+            drained: Notify::new(),
+            latest: Mutex::default(),
+            latest_waiting: Notify::new(),
+            may_send: AtomicBool::new(true),
+            session: Mutex::new(None),
             leave: Notify::new(),
             closed: OnceLock::new(),
             done: watch::Sender::new(false),
             lossy_dropped_sending: AtomicU64::new(0),
             lossy_dropped_receiving: AtomicU64::new(0),
-            duplicates: AtomicU64::new(0),
-            malformed: AtomicU64::new(0),
+            stats: Mutex::default(),
         }
     }
+}
+
+/// Nothing that is locked here is left half changed by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Joins, then leaves the rest to a task. `handler` says whether it could take the event.
@@ -274,13 +357,12 @@ async fn join(
     shared: Arc<Shared>,
     handler: impl FnMut(Event) -> bool + Send + 'static,
 ) -> Result<Participant, ConnectError> {
-    let server = Server::parse(&options.url)?;
+    let server = Arc::new(Server::parse(&options.url)?);
     let deadline = tokio::time::Instant::now() + options.join_timeout;
     let late = |stage| ConnectError::Timeout {
         stage,
         after: options.join_timeout,
     };
-
     let dial = timeout_at(deadline, server.dial()).await;
     let tcp = dial.map_err(|_| late(JoinStage::Reach))??;
     // The address that reaches the server's signalling is the one to offer for media as well.
@@ -288,14 +370,8 @@ async fn join(
         .local_addr()
         .map_err(|source| server.unreachable(source))?
         .ip();
-    let socket = bind(options.bind.unwrap_or(route))?;
-    let local = socket.local_addr().map_err(ConnectError::Bind)?;
-    let connection = Connection::new(local, Instant::now())?;
-
-    let upgrade = server.upgrade(tcp, connection.join_path(), &options.token);
-    let websocket = timeout_at(deadline, upgrade)
-        .await
-        .map_err(|_| late(JoinStage::Signal))??;
+    let sockets = Sockets::bind(&options.bind, route).map_err(ConnectError::Bind)?;
+    let connection = Connection::new(options.connection, &sockets.addresses(), Instant::now())?;
 
     let (lossy, lossy_queue) = mpsc::channel(LOSSY_QUEUE);
     let (reliable, reliable_queue) = mpsc::channel(RELIABLE_QUEUE);
@@ -305,39 +381,25 @@ async fn join(
     };
     let mut driver = Driver::new(
         connection,
-        socket,
-        websocket,
+        sockets,
+        server,
+        tcp,
         queues,
         shared.clone(),
         handler,
     );
     let joined = timeout_at(deadline, driver.join()).await;
-    let (session, encoder) = joined
-        .map_err(|_| late(JoinStage::Media))?
-        .map_err(|reason| ConnectError::Refused { reason })?;
+    let encoder = match joined {
+        Ok(joined) => joined?,
+        Err(_) => return Err(late(driver.stage())),
+    };
     tokio::spawn(driver.run());
     Ok(Participant {
         encoder,
-        session,
         lossy,
         reliable,
         shared,
     })
-}
-
-fn bind(ip: IpAddr) -> Result<UdpSocket, ConnectError> {
-    let address = SocketAddr::new(ip, 0);
-    let bind = || {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
-        socket.set_nonblocking(true)?;
-        // The system may grant less; that costs packets only under a burst.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
-        socket.bind(&address.into())?;
-        UdpSocket::from_std(socket.into())
-    };
-    bind().map_err(ConnectError::Bind)
 }
 
 /// A second of events for a busy room: 60 times a second from 60 participants.
@@ -349,6 +411,3 @@ const LOSSY_QUEUE: usize = 256;
 /// Reliable packets between the handles and the task, in number and in bytes.
 const RELIABLE_QUEUE: usize = 1_024;
 const RELIABLE_BYTES: usize = 256 * 1024;
-
-/// A burst from a room of 100 at 1 kB each, some ten times over.
-const SOCKET_BUFFER: usize = 1 << 20;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::*;
 
 async fn fail(options: ConnectOptions) -> ConnectError {
-    let token = options.token.clone();
+    let token = options.connection.token.expose().to_owned();
     let error = Participant::connect(options)
         .await
         .expect_err("the join fails");
@@ -27,11 +27,12 @@ async fn a_forged_token_is_unauthorized() {
     let server = LiveKit::shared();
     let mut options = server.options("forged", "alice");
     let forged = AccessToken::with_api_key(KEY, "another secret of some thirty-two bytes");
-    options.token = forged
+    let forged = forged
         .with_identity("alice")
         .with_grants(grants("forged"))
         .to_jwt()
         .unwrap();
+    options.connection.token = forged.into();
     assert!(matches!(
         fail(options).await,
         ConnectError::Unauthorized { .. }
@@ -137,10 +138,10 @@ async fn plain_text_where_tls_is_wanted_is_a_tls_error() {
 async fn an_address_that_is_not_this_machines_cannot_be_bound() {
     let server = LiveKit::shared();
     let mut options = server.options("bind", "alice");
-    options.bind = Some("192.0.2.1".parse().unwrap());
+    options.bind = vec!["192.0.2.1".parse().unwrap()];
     assert!(matches!(fail(options).await, ConnectError::Bind(_)));
     let mut options = server.options("bind", "alice");
-    options.bind = Some("0.0.0.0".parse().unwrap());
+    options.bind = vec!["0.0.0.0".parse().unwrap()];
     assert!(matches!(fail(options).await, ConnectError::Offer(_)));
 }
 

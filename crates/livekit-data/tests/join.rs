@@ -91,7 +91,7 @@ async fn a_full_room_refuses_players_but_takes_an_agent() {
         .with_kind("agent")
         .with_grants(grants("full"));
     let mut options = server.options("full", "authority");
-    options.token = token.to_jwt().unwrap();
+    options.connection.token = token.to_jwt().unwrap().into();
     let (authority, _authority_events) = Participant::connect(options).await.unwrap();
     wait_for_join(&mut events, "authority").await;
     assert_eq!(&*authority.session().identity, "authority");

@@ -4,7 +4,8 @@
 #[path = "support.rs"]
 mod support;
 
-use livekit_data::{Channel, CloseReason, Packet, SendError};
+use livekit_data::{Channel, CloseReason, Packet, Participant, SendError};
+use std::time::Duration;
 use support::*;
 
 #[tokio::test]
@@ -93,7 +94,9 @@ async fn a_deleted_room_ends_for_everyone() {
 #[tokio::test]
 async fn a_killed_server_is_a_lost_connection() {
     let server = LiveKit::start(LiveKitOptions::auto_create());
-    let (alice, mut events) = server.join("killing", "alice").await;
+    let mut options = server.options("killing", "alice");
+    options.connection.reconnect_timeout = Duration::from_secs(1);
+    let (alice, mut events) = Participant::connect(options).await.unwrap();
     server.kill();
     assert_eq!(
         wait_for_close(&mut events).await,

@@ -1,15 +1,27 @@
 //! The state machine alone: no socket, no server, and time as the test wants it.
 #![allow(clippy::unwrap_used)]
 
-use livekit_data::{CloseReason, Connection, Event};
+use livekit_data::{CloseReason, Config, Connection, Event};
 use livekit_protocol as proto;
 use proptest::prelude::*;
 use prost::Message as _;
 use proto::{signal_request::Message as Request, signal_response::Message as Response};
 use std::time::{Duration, Instant};
 
+fn local() -> std::net::SocketAddr {
+    "127.0.0.1:40000".parse().unwrap()
+}
+
+/// A connection whose first WebSocket is open.
 fn connection(now: Instant) -> Connection {
-    Connection::new("127.0.0.1:40000".parse().unwrap(), now).unwrap()
+    connection_with(Config::new("token"), now)
+}
+
+fn connection_with(config: Config, now: Instant) -> Connection {
+    let mut connection = Connection::new(config, &[local()], now).unwrap();
+    connection.poll_dial().expect("asks for a WebSocket");
+    connection.handle_dialled(now);
+    connection
 }
 
 fn signal(message: Response) -> Vec<u8> {
@@ -61,11 +73,13 @@ fn requests(connection: &mut Connection) -> Vec<Request> {
 #[test]
 fn the_join_request_carries_an_offer_of_two_data_channels_and_no_token() {
     use base64::Engine as _;
-    let connection = connection(Instant::now());
-    let query = connection
-        .join_path()
-        .strip_prefix("/rtc/v1?join_request=")
-        .unwrap();
+    let now = Instant::now();
+    let mut connection = Connection::new(Config::new("s3cret"), &[local()], now).unwrap();
+    let dial = connection.poll_dial().unwrap();
+    assert_eq!(connection.poll_dial().map(|dial| dial.path), None);
+    assert_eq!(dial.token.expose(), "s3cret");
+    assert!(!dial.path.contains("s3cret") && !format!("{dial:?}").contains("s3cret"));
+    let query = dial.path.strip_prefix("/rtc/v1?join_request=").unwrap();
     let bytes = base64::engine::general_purpose::URL_SAFE
         .decode(query.replace("%3D", "="))
         .unwrap();
@@ -86,6 +100,7 @@ fn participants_of_the_join_response_and_of_updates_are_events() {
     let joined = Event::ParticipantJoined {
         identity: "one".into(),
         sid: "PA_1".into(),
+        info: Default::default(),
     };
     assert_eq!(events(&mut connection), [joined]);
     let update = proto::ParticipantUpdate {
@@ -98,6 +113,7 @@ fn participants_of_the_join_response_and_of_updates_are_events() {
     let joined = Event::ParticipantJoined {
         identity: "two".into(),
         sid: "PA_2".into(),
+        info: Default::default(),
     };
     let left = Event::ParticipantLeft {
         identity: "one".into(),
@@ -166,7 +182,7 @@ fn every_reason_to_leave_ends_the_connection_once() {
         };
         connection.handle_signal(&signal(Response::Leave(leave.clone())), now);
         connection.handle_signal(&signal(Response::Leave(leave)), now);
-        connection.handle_signal_lost();
+        connection.handle_signal_lost(now);
         assert_eq!(events(&mut connection), [Event::Closed(expected)]);
     }
 }
@@ -193,14 +209,16 @@ fn what_cannot_be_understood_is_counted_and_dropped() {
     let now = Instant::now();
     let mut connection = connection(now);
     connection.handle_signal(b"\xff\xff\xff", now);
-    connection.handle_datagram("127.0.0.1:9".parse().unwrap(), b"", now);
-    connection.handle_datagram("127.0.0.1:9".parse().unwrap(), &[22; 100], now);
+    let from = "127.0.0.1:9".parse().unwrap();
+    connection.handle_datagram(local(), from, b"", now);
+    connection.handle_datagram(local(), from, &[22; 100], now);
     let trickle = proto::TrickleRequest {
         candidate_init: "{".into(),
         ..Default::default()
     };
     connection.handle_signal(&signal(Response::Trickle(trickle)), now);
-    assert_eq!(connection.stats().malformed, 4);
+    let stats = connection.stats();
+    assert_eq!((stats.malformed_signals, stats.foreign_datagrams), (2, 2));
     assert_eq!(events(&mut connection), []);
 }
 
@@ -281,7 +299,7 @@ proptest! {
                     connection.handle_signal(&signal(Response::Trickle(trickle)), now);
                 }
                 Input::Datagram(bytes) => {
-                    connection.handle_datagram("127.0.0.1:1".parse().unwrap(), &bytes, now);
+                    connection.handle_datagram(local(), "127.0.0.1:1".parse().unwrap(), &bytes, now);
                 }
                 Input::Timeout(milliseconds) => {
                     now += Duration::from_millis(milliseconds.into());
@@ -291,6 +309,7 @@ proptest! {
             while connection.poll_transmit().is_some() {}
             while connection.poll_signal().is_some() {}
             while connection.poll_event().is_some() {}
+            connection.poll_dial();
             connection.poll_timeout();
         }
     }

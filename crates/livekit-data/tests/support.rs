@@ -78,6 +78,7 @@ pub(crate) async fn wait_for_join(events: &mut Events, identity: &str) -> Arc<st
         Event::ParticipantJoined {
             identity: joined,
             sid,
+            ..
         } if **joined == *identity => Some(sid.clone()),
         _ => None,
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gs_store::Match;
-use livekit_data::{CloseReason, ConnectError, ConnectOptions, Event, Participant};
+use livekit_data::{CloseReason, ConnectError, ConnectOptions, Event, Participant, Reconnect};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Authority;
@@ -55,7 +55,10 @@ impl Authority {
             .tokens
             .authority_token(&details.room)
             .map_err(|e| JoinError::Other(e.to_string()))?;
-        let options = ConnectOptions::new(&self.config.livekit_url, token.token);
+        let mut options = ConnectOptions::new(&self.config.livekit_url, token.token);
+        // Before a new session this process has to see whether the match is still its own, and
+        // LiveKit may have lost the room.
+        options.connection.reconnect = Reconnect::Resume;
         let (inbox, signals) = (inbox.clone(), signals.clone());
         // LiveKit names all who are there anew.
         let (attendance, match_id) = (self.attendance.clone(), details.id);
@@ -84,25 +87,24 @@ impl Authority {
             // Packets without a sender come from the server's own API, which nobody here uses.
             Event::Data { .. } => {}
             // LiveKit's limit on a room's participants bounds this map.
-            Event::ParticipantJoined { identity, sid } => {
+            Event::ParticipantJoined { identity, sid, .. } => {
                 attendance.handle_joined(match_id, &identity);
                 sids.insert(identity.clone(), sid);
                 let at = Instant::now();
                 inbox.push(Message::Joined { identity, at });
             }
-            Event::ParticipantLeft { identity, sid } => {
-                // Whoever came back already has another sid.
-                if sids.get(&identity) == Some(&sid) {
-                    sids.remove(&identity);
-                    attendance.handle_left(match_id, &identity);
-                    inbox.push(Message::Left {
-                        identity,
-                        at: Instant::now(),
-                    });
-                }
+            // Whoever came back already has another sid.
+            Event::ParticipantLeft { identity, sid } if sids.get(&identity) == Some(&sid) => {
+                sids.remove(&identity);
+                attendance.handle_left(match_id, &identity);
+                inbox.push(Message::Left {
+                    identity,
+                    at: Instant::now(),
+                });
             }
-            // Where the task is gone, there is nobody to tell.
             Event::Closed(reason) => drop(signals.send(Signal::Closed(reason))),
+            // A resumed session has lost nothing.
+            _ => {}
         };
         Participant::connect_with(options, handler)
             .await

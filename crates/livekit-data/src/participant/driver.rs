@@ -1,18 +1,18 @@
 //! Moves bytes between a [`Connection`] and its sockets.
 
-use super::Shared;
-use super::signalling::WebSocket;
-use crate::{CloseReason, Connection, Encoder, Event, Message, Session};
-use futures_util::stream::SplitStream;
-use futures_util::{SinkExt as _, StreamExt as _};
+use super::signal::{Signal, SignalEvent};
+use super::signalling::Server;
+use super::sockets::Sockets;
+use super::{ConnectError, JoinStage, Shared, lock};
+use crate::{CloseReason, Connection, Encoder, Event, Message, Stats};
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio::time::Sleep;
 
 /// Packets from the handles.
 pub(super) struct Queues {
@@ -22,72 +22,73 @@ pub(super) struct Queues {
 
 pub(super) struct Driver<H> {
     connection: Connection,
-    socket: UdpSocket,
+    sockets: Sockets,
     datagram: Box<[u8]>,
-    signals: SplitStream<WebSocket>,
-    signal_sender: mpsc::Sender<Frame>,
-    signal_task: JoinHandle<()>,
+    signal: Signal,
+    /// Connected already, for the first WebSocket.
+    tcp: Option<TcpStream>,
+    timer: Pin<Box<Sleep>>,
     queues: Queues,
     shared: Arc<Shared>,
     handler: H,
+    /// Why the last WebSocket could not be opened.
+    failure: Option<ConnectError>,
     /// Set once the connection has been told to leave.
     leaving: bool,
     /// The handler could not take an event.
     overflowed: bool,
-    /// Lossy packets that the connection dropped and that were reported.
-    lossy_dropped: u64,
+    /// What was published of the connection's counters.
+    stats: Stats,
 }
 
 impl<H: FnMut(Event) -> bool + Send> Driver<H> {
     pub(super) fn new(
         connection: Connection,
-        socket: UdpSocket,
-        websocket: WebSocket,
+        sockets: Sockets,
+        server: Arc<Server>,
+        tcp: TcpStream,
         queues: Queues,
         shared: Arc<Shared>,
         handler: H,
     ) -> Self {
-        let (mut sink, signals) = websocket.split();
-        let (signal_sender, mut to_send) = mpsc::channel(SIGNAL_QUEUE);
-        // Apart, so that a stalled TCP connection does not hold up datagrams.
-        let signal_task = tokio::spawn(async move {
-            while let Some(frame) = to_send.recv().await {
-                if sink.send(frame).await.is_err() {
-                    return;
-                }
-            }
-            let _ = sink.close().await;
-        });
         Driver {
             connection,
-            socket,
+            sockets,
             datagram: vec![0; MAX_DATAGRAM].into(),
-            signals,
-            signal_sender,
-            signal_task,
+            signal: Signal::new(server),
+            tcp: Some(tcp),
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             queues,
             shared,
             handler,
+            failure: None,
             leaving: false,
             overflowed: false,
-            lossy_dropped: 0,
+            stats: Stats::default(),
         }
     }
 
     /// Runs until packets can be sent.
-    pub(super) async fn join(&mut self) -> Result<(Session, Encoder), CloseReason> {
-        // A socket counts as not writable until it has been asked once.
-        let _ = self.socket.writable().await;
+    pub(super) async fn join(&mut self) -> Result<Encoder, ConnectError> {
+        self.sockets.writable().await;
         loop {
             if let ControlFlow::Break(reason) = self.flush() {
-                return Err(reason);
+                let refused = ConnectError::Refused { reason };
+                return Err(self.failure.take().unwrap_or(refused));
             }
-            if let (Some(session), Some(encoder)) =
-                (self.connection.session(), self.connection.encoder())
-            {
-                return Ok((session.clone(), encoder));
+            if let Some(encoder) = self.connection.encoder() {
+                self.publish_session();
+                return Ok(encoder);
             }
             self.step().await;
+        }
+    }
+
+    /// What a join waits for.
+    pub(super) fn stage(&self) -> JoinStage {
+        match self.signal.is_open() {
+            true => JoinStage::Media,
+            false => JoinStage::Signal,
         }
     }
 
@@ -109,29 +110,41 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
         drop(self.handler);
         // The queue closes first, so that a handle that sees `done` cannot send any more.
         drop(self.queues);
-        drop(self.signal_sender);
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.signal_task).await;
+        self.shared.drained.notify_waiters();
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.signal.close()).await;
         self.shared.done.send_replace(true);
     }
 
     /// Does what the connection wants done.
     fn flush(&mut self) -> ControlFlow<CloseReason> {
+        if self.connection.wants_subscriber_addresses() {
+            match self.sockets.add_second() {
+                Ok(addresses) => self.connection.set_subscriber_addresses(&addresses),
+                Err(error) => return ControlFlow::Break(CloseReason::Other(error.to_string())),
+            }
+        }
+        if let Some(dial) = self.connection.poll_dial() {
+            self.signal.dial(dial, self.tcp.take());
+        }
         while let Some(transmit) = self.connection.poll_transmit() {
-            // A full socket buffer is a lossy line: what matters is retransmitted.
-            let _ = self
-                .socket
-                .try_send_to(&transmit.contents, transmit.destination);
+            self.sockets
+                .send(transmit.source, transmit.destination, &transmit.contents);
         }
         while let Some(signal) = self.connection.poll_signal() {
-            if self
-                .signal_sender
-                .try_send(Frame::Binary(signal.into()))
-                .is_err()
-            {
-                self.connection.handle_signal_lost();
+            if !self.signal.send(signal) {
+                self.connection.handle_signal_lost(Instant::now());
             }
         }
         while let Some(event) = self.connection.poll_event() {
+            match &event {
+                Event::Closed(_) => {}
+                Event::Rejoined { .. } => self.publish_session(),
+                Event::PermissionsChanged(permissions) => {
+                    let may_send = permissions.can_publish_data;
+                    self.shared.may_send.store(may_send, Ordering::Relaxed);
+                }
+                _ => {}
+            }
             match event {
                 Event::Closed(reason) => return ControlFlow::Break(reason),
                 event if self.overflowed => drop(event),
@@ -147,19 +160,15 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
 
     /// Waits for something to happen and hands it to the connection.
     async fn step(&mut self) {
-        let due = self
-            .connection
-            .poll_timeout()
-            .map(tokio::time::Instant::from_std);
-        let timeout = async {
-            match due {
-                Some(due) => tokio::time::sleep_until(due).await,
-                None => std::future::pending().await,
-            }
-        };
+        let due = self.connection.poll_timeout();
+        if let Some(due) = due.map(tokio::time::Instant::from_std)
+            && due != self.timer.deadline()
+        {
+            self.timer.as_mut().reset(due);
+        }
         let takes_reliable = !self.leaving && self.connection.reliable_waiting() < RELIABLE_AHEAD;
         tokio::select! {
-            _ = self.socket.readable() => self.receive(),
+            at = self.sockets.readable() => self.receive(at),
             message = self.queues.lossy.recv(), if !self.leaving => match message {
                 Some(message) => self.send_lossy(message),
                 None => self.leave(), // every handle was dropped
@@ -168,29 +177,46 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
                 Some(message) => self.send_reliable(message),
                 None => self.leave(),
             },
-            frame = self.signals.next() => match frame {
-                Some(Ok(Frame::Binary(signal))) => {
-                    self.connection.handle_signal(&signal, Instant::now());
-                }
-                Some(Ok(Frame::Close(_)) | Err(_)) | None => self.connection.handle_signal_lost(),
-                Some(Ok(_)) => {}
-            },
+            () = self.shared.latest_waiting.notified(), if !self.leaving => self.send_latest(),
+            event = self.signal.next() => self.handle_signal(event),
             () = self.shared.leave.notified(), if !self.leaving => self.leave(),
-            () = timeout => self.connection.handle_timeout(Instant::now()),
+            () = &mut self.timer, if due.is_some() => {
+                self.connection.handle_timeout(Instant::now());
+            }
         }
     }
 
-    fn receive(&mut self) {
-        for _ in 0..RECEIVE_BATCH {
-            match self.socket.try_recv_from(&mut self.datagram) {
-                Ok((len, from)) => {
-                    self.connection
-                        .handle_datagram(from, &self.datagram[..len], Instant::now());
+    fn handle_signal(&mut self, event: SignalEvent) {
+        let now = Instant::now();
+        match event {
+            SignalEvent::Opened(route) => {
+                let moved = route.map(|route| self.sockets.follow(route));
+                if let Some(Ok(Some(addresses))) = moved
+                    && let Err(error) = self.connection.set_local_addresses(&addresses)
+                {
+                    tracing::debug!(%error, "cannot use the new local address");
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                // A datagram that bounced is reported here; the next one may be good.
-                Err(_) => {}
+                self.connection.handle_dialled(now);
             }
+            SignalEvent::Failed(error) => {
+                tracing::debug!(%error, "cannot open the connection for signalling");
+                let failure = error.as_dial_failure();
+                self.failure = Some(error);
+                self.connection.handle_dial_failed(failure, now);
+            }
+            SignalEvent::Message(message) => self.connection.handle_signal(&message, now),
+            SignalEvent::Lost => self.connection.handle_signal_lost(now),
+        }
+    }
+
+    fn receive(&mut self, at: usize) {
+        for _ in 0..RECEIVE_BATCH {
+            let Some((local, from, len)) = self.sockets.receive(at, &mut self.datagram) else {
+                break;
+            };
+            let datagram = &self.datagram[..len];
+            self.connection
+                .handle_datagram(local, from, datagram, Instant::now());
         }
     }
 
@@ -205,6 +231,13 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
         }
     }
 
+    fn send_latest(&mut self) {
+        let mut latest = lock(&self.shared.latest);
+        while let Some((key, message)) = latest.pop() {
+            let _ = self.connection.send_latest(message, key);
+        }
+    }
+
     fn send_reliable(&mut self, message: Message) {
         self.accept_reliable(message);
         for _ in 0..SEND_BATCH {
@@ -216,6 +249,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             };
             self.accept_reliable(message);
         }
+        self.shared.drained.notify_waiters();
     }
 
     fn accept_reliable(&mut self, message: Message) {
@@ -223,7 +257,8 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             .reliable_queued
             .fetch_sub(message.bytes.len(), Ordering::Relaxed);
         if let Err(error) = self.connection.send(message) {
-            // Room was checked, so this can only be a connection that is about to report its end.
+            // Room was checked, so this can only be a connection that is about to report its end,
+            // or one that has just lost its permission.
             tracing::debug!(%error, "a reliable packet was not sent");
         }
     }
@@ -241,19 +276,19 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
         self.connection.leave(Instant::now());
     }
 
+    fn publish_session(&self) {
+        let session = self.connection.session().cloned().map(Arc::new);
+        *lock(&self.shared.session) = session;
+        let may_send = self.connection.permissions().can_publish_data;
+        self.shared.may_send.store(may_send, Ordering::Relaxed);
+    }
+
     fn publish_stats(&mut self) {
         let stats = self.connection.stats();
-        let shared = &self.shared;
-        // The handles count the ones that they drop in the same place.
-        let dropped = stats.lossy_dropped_sending - self.lossy_dropped;
-        if dropped > 0 {
-            shared
-                .lossy_dropped_sending
-                .fetch_add(dropped, Ordering::Relaxed);
-            self.lossy_dropped = stats.lossy_dropped_sending;
+        if stats != self.stats {
+            self.stats = stats;
+            *lock(&self.shared.stats) = stats;
         }
-        shared.duplicates.store(stats.duplicates, Ordering::Relaxed);
-        shared.malformed.store(stats.malformed, Ordering::Relaxed);
     }
 }
 
@@ -268,10 +303,6 @@ const SEND_BATCH: usize = 64;
 /// Reliable bytes that the connection may hold ahead of the line. Little, so that the handles'
 /// own queue fills and its senders are told.
 const RELIABLE_AHEAD: usize = 128 * 1024;
-
-/// Signalling messages to send are a ping every few seconds; this many waiting means that the
-/// connection hangs.
-const SIGNAL_QUEUE: usize = 16;
 
 /// For the last signalling message to go out.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,0 +1,135 @@
+//! How far the way back into the room is.
+
+use super::config::Reconnect;
+use std::time::{Duration, Instant};
+
+/// One loss of the connection, until it is over.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    pub(super) step: Step,
+    pub(super) stage: Stage,
+    /// When to give up altogether.
+    pub(super) until: Instant,
+    attempts: u32,
+    /// The server has said during this loss which reliable messages it has.
+    pub(super) server_told: bool,
+    /// The resume that is tried is only to ask that.
+    pub(super) rejoin_after: bool,
+    /// Reliable messages that nobody knows about.
+    pub(super) reliable_lost: u64,
+}
+
+/// What is being tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The same session with a new WebSocket, and a new path for datagrams where the old one is
+    /// silent.
+    Resume,
+    /// A new session.
+    Rejoin,
+}
+
+/// What is being waited for, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The next attempt.
+    Pause(Instant),
+    /// The WebSocket, and the server's first answer over it.
+    Signal(Instant),
+    /// Datagrams.
+    Transport(Instant),
+}
+
+impl Recovery {
+    pub(super) fn new(timeout: Duration, step: Step, now: Instant) -> Self {
+        Recovery {
+            step,
+            stage: Stage::Pause(now),
+            until: now + timeout,
+            attempts: 0,
+            server_told: false,
+            rejoin_after: false,
+            reliable_lost: 0,
+        }
+    }
+
+    /// When something has to be done.
+    pub(super) fn timeout(&self) -> Instant {
+        let (Stage::Pause(at) | Stage::Signal(at) | Stage::Transport(at)) = self.stage;
+        at.min(self.until)
+    }
+
+    /// Tries this from now on, and at once.
+    pub(super) fn turn_to(&mut self, step: Step, now: Instant) {
+        self.step = step;
+        self.stage = Stage::Pause(now);
+    }
+
+    /// An attempt failed: the next one comes after a pause that doubles. `random` is spread
+    /// evenly over all numbers.
+    pub(super) fn pause(&mut self, random: u64, now: Instant) {
+        let pause = FIRST_PAUSE * 2_u32.pow(self.attempts.min(LAST_DOUBLING));
+        self.attempts += 1;
+        // Everybody whom a restarted server has lost would otherwise come back at the same time.
+        let percent = u32::try_from(random % 50).unwrap_or(0);
+        self.stage = Stage::Pause(now + pause.mul_f64(1.0 - f64::from(percent) / 100.0));
+    }
+
+    pub(super) fn wait_for_signal(&mut self, now: Instant) {
+        self.stage = Stage::Signal(now + SIGNAL_TIMEOUT);
+    }
+
+    pub(super) fn wait_for_transport(&mut self, now: Instant) {
+        self.stage = Stage::Transport(now + TRANSPORT_TIMEOUT);
+    }
+}
+
+impl Reconnect {
+    /// Whether this may be tried when a session that was joined is lost.
+    pub(super) fn allows(self, step: Step) -> bool {
+        match self {
+            Reconnect::Never => false,
+            Reconnect::Resume => step == Step::Resume,
+            Reconnect::Full => true,
+        }
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Up to 800 ms, so that a network that is back is noticed within a second.
+const LAST_DOUBLING: u32 = 3;
+
+/// For a TCP connection, TLS, HTTP and the first message: five round trips of 300 ms, and one SYN
+/// that was lost.
+const SIGNAL_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// For ICE, DTLS and SCTP, with a packet lost here and there: sctp-proto repeats a lost INIT
+/// after 3 s.
+const TRANSPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound_and_vary() {
+        let now = Instant::now();
+        let mut recovery = Recovery::new(Duration::from_secs(30), Step::Resume, now);
+        assert_eq!(recovery.timeout(), now, "the first attempt comes at once");
+        let mut pause = |random| {
+            recovery.pause(random, now);
+            recovery.timeout().duration_since(now).as_millis()
+        };
+        let longest: Vec<_> = (0..6).map(|_| pause(0)).collect();
+        assert_eq!(longest, [100, 200, 400, 800, 800, 800]);
+        assert!((400..420).contains(&pause(49)));
+    }
+
+    #[test]
+    fn giving_up_is_never_put_off() {
+        let now = Instant::now();
+        let mut recovery = Recovery::new(Duration::from_secs(1), Step::Resume, now);
+        recovery.wait_for_transport(now);
+        assert_eq!(recovery.timeout(), now + Duration::from_secs(1));
+    }
+}

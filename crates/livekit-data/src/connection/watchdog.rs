@@ -1,0 +1,206 @@
+//! Notices a dead link by its silence, and a transport that hangs once the link is back.
+//!
+//! The ICE agent checks the link twice a second ([`CHECK_INTERVAL`]), and a prober asks more often
+//! once it is quiet: a link that works is never silent for long, whether or not anybody sends.
+//! SCTP alone would take seconds: it
+//! notices a loss after one second at the earliest, and then tries again after 1, 3, 7 and more
+//! seconds (RFC 9260, section 6.3), however early the link is back.
+
+use std::time::{Duration, Instant};
+
+/// What is known of the link.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    last_datagram: Instant,
+    /// The last message that arrived from others.
+    last_message: Option<Instant>,
+    link: Link,
+}
+
+#[derive(Debug)]
+enum Link {
+    Up,
+    Down {
+        /// Messages of others were arriving when it went down.
+        receiving: bool,
+    },
+    /// It is back, and now the transport has to move.
+    Back {
+        until: Instant,
+        /// What has to move, and has not yet.
+        sending: bool,
+        receiving: bool,
+    },
+}
+
+/// What the silence means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing has arrived for [`SILENCE`].
+    Down,
+    /// The link works again, and so does the transport.
+    Recovered,
+    /// The link works again, and the transport waits for its timers.
+    Stuck,
+}
+
+impl Watchdog {
+    pub(super) fn new(now: Instant) -> Self {
+        Watchdog {
+            last_datagram: now,
+            last_message: None,
+            link: Link::Up,
+        }
+    }
+
+    pub(super) fn last_datagram(&self) -> Instant {
+        self.last_datagram
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up)
+    }
+
+    /// When there is something to decide.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        match self.link {
+            Link::Up => Some(self.last_datagram + SILENCE),
+            Link::Down { .. } => None,
+            Link::Back { until, .. } => Some(until),
+        }
+    }
+
+    /// A datagram of this session arrived. `in_flight` says whether something was sent that has
+    /// not been acknowledged.
+    pub(super) fn handle_datagram(&mut self, first_byte: u8, in_flight: bool, now: Instant) {
+        self.last_datagram = now;
+        if let Link::Back { sending, .. } = &mut self.link
+            && CARRIES_DATA.contains(&first_byte)
+        {
+            *sending = false;
+        }
+        if let Link::Down { receiving } = self.link {
+            self.link = Link::Back {
+                until: now + GRACE,
+                // This very datagram may be the transport's.
+                sending: in_flight && !CARRIES_DATA.contains(&first_byte),
+                receiving,
+            };
+        }
+    }
+
+    /// A message from another participant arrived.
+    pub(super) fn handle_message(&mut self, now: Instant) {
+        self.last_message = Some(now);
+        if let Link::Back { receiving, .. } = &mut self.link {
+            *receiving = false;
+        }
+    }
+
+    pub(super) fn poll(&mut self, now: Instant) -> Option<Verdict> {
+        match self.link {
+            Link::Up if now >= self.last_datagram + SILENCE => {
+                let receiving = self
+                    .last_message
+                    .is_some_and(|last| last + FLOWING >= self.last_datagram);
+                self.link = Link::Down { receiving };
+                Some(Verdict::Down)
+            }
+            Link::Back {
+                sending: false,
+                receiving: false,
+                ..
+            } => {
+                self.link = Link::Up;
+                Some(Verdict::Recovered)
+            }
+            Link::Back { until, .. } if now >= until => {
+                self.link = Link::Up;
+                Some(Verdict::Stuck)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How often the ICE agent checks a link that works, and how soon it repeats the first check of a
+/// path, then 200 and 400 ms later.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+pub(super) const FIRST_CHECK: Duration = Duration::from_millis(100);
+
+/// How long nothing may arrive. Five checks and probes fit into it, all of which are lost once in
+/// a hundred thousand times at 5 % loss each way, and then nothing worse happens than a resume that
+/// was not needed.
+const SILENCE: Duration = Duration::from_millis(900);
+
+/// How long the transport may take when the link is back. One that would go on by itself does so
+/// with the next packet, which is a round trip.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Messages that came within this time before the silence mean that more should come after it.
+const FLOWING: Duration = Duration::from_millis(200);
+
+/// First bytes of DTLS records (RFC 7983).
+const CARRIES_DATA: std::ops::RangeInclusive<u8> = 20..=63;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STUN: u8 = 1;
+    const DTLS: u8 = 23;
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn silence_is_noticed_within_a_second_and_once() {
+        let start = Instant::now();
+        let mut watchdog = Watchdog::new(start);
+        watchdog.handle_datagram(STUN, false, start + ms(500));
+        assert_eq!(watchdog.timeout(), Some(start + ms(500) + SILENCE));
+        assert_eq!(watchdog.poll(start + ms(1_399)), None);
+        assert_eq!(watchdog.poll(start + ms(1_400)), Some(Verdict::Down));
+        assert_eq!(watchdog.poll(start + ms(9_000)), None);
+        assert!(!watchdog.is_up());
+    }
+
+    fn back(receiving: bool, in_flight: bool) -> (Watchdog, Instant) {
+        let start = Instant::now();
+        let mut watchdog = Watchdog::new(start);
+        if receiving {
+            watchdog.handle_message(start);
+        }
+        assert_eq!(watchdog.poll(start + SILENCE), Some(Verdict::Down));
+        let now = start + ms(3_000);
+        watchdog.handle_datagram(STUN, in_flight, now);
+        (watchdog, now)
+    }
+
+    #[test]
+    fn an_idle_link_that_is_back_has_recovered() {
+        let (mut watchdog, now) = back(false, false);
+        assert_eq!(watchdog.poll(now), Some(Verdict::Recovered));
+        assert!(watchdog.is_up());
+    }
+
+    #[test]
+    fn a_transport_that_goes_on_in_time_has_recovered() {
+        let (mut watchdog, now) = back(true, true);
+        assert_eq!(watchdog.poll(now), None);
+        watchdog.handle_datagram(DTLS, true, now + ms(100));
+        assert_eq!(watchdog.poll(now + ms(100)), None, "nothing of others yet");
+        watchdog.handle_message(now + ms(120));
+        assert_eq!(watchdog.poll(now + ms(120)), Some(Verdict::Recovered));
+    }
+
+    #[test]
+    fn a_transport_that_waits_for_its_timers_is_stuck() {
+        for (receiving, in_flight) in [(true, false), (false, true), (true, true)] {
+            let (mut watchdog, now) = back(receiving, in_flight);
+            assert_eq!(watchdog.poll(now + ms(299)), None);
+            assert_eq!(watchdog.poll(now + ms(300)), Some(Verdict::Stuck));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The WebSocket while it is opened, used and lost.
+
+use super::ConnectError;
+use super::signalling::{Server, WebSocket};
+use crate::{Dial, DialFailure};
+use bytes::Bytes;
+use futures_util::{Sink, SinkExt, Stream};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
+
+/// One WebSocket after the other, each with the messages that wait to go out over it.
+pub(super) struct Signal {
+    server: Arc<Server>,
+    state: State,
+    outgoing: VecDeque<Vec<u8>>,
+    flushing: bool,
+}
+
+enum State {
+    Closed,
+    Opening(Pin<Box<dyn Future<Output = Opened> + Send>>),
+    Open(Box<WebSocket>),
+}
+
+type Opened = Result<(WebSocket, Option<IpAddr>), ConnectError>;
+
+/// What happened to it.
+pub(super) enum SignalEvent {
+    /// It is open, and goes from this address.
+    Opened(Option<IpAddr>),
+    Failed(ConnectError),
+    Message(Bytes),
+    Lost,
+}
+
+impl Signal {
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Signal {
+            server,
+            state: State::Closed,
+            outgoing: VecDeque::new(),
+            flushing: false,
+        }
+    }
+
+    /// Opens another WebSocket in place of the one before, over `tcp` if that is connected.
+    pub(super) fn dial(&mut self, dial: Dial, tcp: Option<TcpStream>) {
+        self.outgoing.clear();
+        self.flushing = false;
+        let server = self.server.clone();
+        self.state = State::Opening(Box::pin(async move {
+            let tcp = match tcp {
+                Some(tcp) => tcp,
+                None => server.dial().await?,
+            };
+            let route = tcp.local_addr().ok().map(|address| address.ip());
+            let token = dial.token.expose();
+            let websocket = server.upgrade(tcp, &dial.path, token).await?;
+            Ok((websocket, route))
+        }));
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Queues a message; false if so many wait that the WebSocket must hang.
+    pub(super) fn send(&mut self, message: Vec<u8>) -> bool {
+        if self.outgoing.len() >= MAX_OUTGOING {
+            self.state = State::Closed;
+            return false;
+        }
+        self.outgoing.push_back(message);
+        true
+    }
+
+    /// The next thing that happens; sends what waits meanwhile. Nothing is lost when it is
+    /// dropped and called again.
+    pub(super) async fn next(&mut self) -> SignalEvent {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<SignalEvent> {
+        match &mut self.state {
+            State::Closed => Poll::Pending,
+            State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
+                Ok((websocket, route)) => {
+                    self.state = State::Open(Box::new(websocket));
+                    Poll::Ready(SignalEvent::Opened(route))
+                }
+                Err(error) => {
+                    self.state = State::Closed;
+                    Poll::Ready(SignalEvent::Failed(error))
+                }
+            },
+            State::Open(_) => self.poll_open(cx),
+        }
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<SignalEvent> {
+        let State::Open(websocket) = &mut self.state else {
+            return Poll::Pending;
+        };
+        let mut websocket = Pin::new(&mut **websocket);
+        while !self.outgoing.is_empty() {
+            match websocket.as_mut().poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return self.lost(),
+                Poll::Pending => break,
+            }
+            let message = self.outgoing.pop_front().unwrap_or_default();
+            let frame = Frame::Binary(message.into());
+            if websocket.as_mut().start_send(frame).is_err() {
+                return self.lost();
+            }
+            self.flushing = true;
+        }
+        if self.flushing {
+            match websocket.as_mut().poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.flushing = false,
+                Poll::Ready(Err(_)) => return self.lost(),
+                Poll::Pending => {}
+            }
+        }
+        loop {
+            return match ready!(websocket.as_mut().poll_next(cx)) {
+                Some(Ok(Frame::Binary(message))) => Poll::Ready(SignalEvent::Message(message)),
+                Some(Ok(Frame::Close(_)) | Err(_)) | None => self.lost(),
+                Some(Ok(_)) => continue,
+            };
+        }
+    }
+
+    fn lost(&mut self) -> Poll<SignalEvent> {
+        self.state = State::Closed;
+        Poll::Ready(SignalEvent::Lost)
+    }
+
+    /// Sends what waits, and closes.
+    pub(super) async fn close(self) {
+        let State::Open(mut websocket) = self.state else {
+            return;
+        };
+        for message in self.outgoing {
+            if websocket.feed(Frame::Binary(message.into())).await.is_err() {
+                return;
+            }
+        }
+        let _ = SinkExt::close(&mut *websocket).await;
+    }
+}
+
+impl ConnectError {
+    /// What it means for getting back into a room.
+    pub(super) fn as_dial_failure(&self) -> DialFailure {
+        match self {
+            ConnectError::Unauthorized { .. } => DialFailure::Unauthorized,
+            ConnectError::RoomNotFound { .. } => DialFailure::RoomNotFound,
+            ConnectError::Refused { .. } => DialFailure::Refused,
+            ConnectError::UnexpectedStatus { status: 404, .. } => DialFailure::UnknownPath,
+            ConnectError::UnexpectedStatus { status, .. } if *status < 500 => DialFailure::Refused,
+            _ => DialFailure::Unreachable,
+        }
+    }
+}
+
+/// Signalling messages to send are a ping every few seconds and a handful when connecting; this
+/// many waiting mean that the WebSocket hangs.
+const MAX_OUTGOING: usize = 16;
