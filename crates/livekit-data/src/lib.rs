@@ -48,6 +48,8 @@
 //! [client protocol]: https://docs.livekit.io/reference/internals/client-protocol/
 
 mod connection;
+#[allow(dead_code)]
+mod data_track;
 mod event;
 mod packet;
 #[cfg(feature = "tokio")]
@@ -57,6 +59,9 @@ mod roster;
 pub use connection::{
     Config, Connection, DataTracks, Dial, DialFailure, IcePolicy, OfferError, PeerConnections,
     Reconnect, Token, Transmit,
+};
+pub use data_track::{
+    Frame, FrameError, LocalTrack, MAX_FRAME, PublishError, RemoteTrack, TrackEvent, TrackStats,
 };
 pub use event::{CloseReason, Event, Loss, ParticipantInfo, Permissions, Session, Stats};
 pub use packet::{Channel, Encoder, Message, Packet, SendError};

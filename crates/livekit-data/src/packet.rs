@@ -202,7 +202,7 @@ const MAX_RELIABLE_MESSAGE: usize = 65_535;
 /// What the server puts into one SCTP packet towards a receiver: pion's MTU of 1,191 bytes less
 /// a common header of 12 and an I-DATA chunk header of 20, rounded down to the four bytes that
 /// chunks are padded to. A longer message is fragmented, and one lost fragment loses it all.
-const MAX_LOSSY_MESSAGE: usize = 1_156;
+pub(crate) const MAX_LOSSY_MESSAGE: usize = 1_156;
 
 // Protocol Buffers keys: field number shifted by three, or-ed with the wire type.
 const USER_KEY: u8 = 2 << 3 | 2;

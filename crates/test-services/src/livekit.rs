@@ -27,6 +27,8 @@ pub struct LiveKitOptions {
     pub redis_port: Option<u16>,
     /// Where it sends its events.
     pub webhook_url: Option<String>,
+    /// Whether participants may publish data tracks.
+    pub data_tracks: bool,
 }
 
 impl LiveKitOptions {
@@ -141,12 +143,16 @@ impl LiveKit {
     fn configuration(&self) -> String {
         let Ports { http, tcp, udp } = self.ports;
         let (key, secret) = (Self::KEY, Self::SECRET);
-        let auto_create = self.options.auto_create;
+        let LiveKitOptions {
+            auto_create,
+            data_tracks,
+            ..
+        } = self.options;
         let mut text = format!(
             "port: {http}\n\
              bind_addresses: [127.0.0.1]\n\
              keys: {{{key}: {secret}}}\n\
-             enable_data_tracks: false\n\
+             enable_data_tracks: {data_tracks}\n\
              rtc:\n  \
                udp_port: {udp}\n  \
                tcp_port: {tcp}\n  \
