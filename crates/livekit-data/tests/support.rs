@@ -1,6 +1,9 @@
 //! What tests do with a real LiveKit server.
 #![allow(dead_code, unused_imports, clippy::unwrap_used)] // each test file uses a part
 
+#[path = "support/relay.rs"]
+mod relay;
+
 use livekit_api::access_token::{AccessToken, VideoGrants};
 use livekit_api::services::room::RoomClient;
 use livekit_data::{CloseReason, ConnectOptions, Event, Events, Participant};
@@ -8,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use gs_test_services::{LiveKit, LiveKitOptions};
+pub(crate) use relay::Relay;
 
 pub(crate) const KEY: &str = LiveKit::KEY;
 pub(crate) const SECRET: &str = LiveKit::SECRET;

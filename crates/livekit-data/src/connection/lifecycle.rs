@@ -203,7 +203,7 @@ impl Connection {
     /// Only a new session helps. Before it, the server is asked once more which reliable messages
     /// it has, if it may lack any; meanwhile the old transport is silent, so that this stays true.
     fn must_rejoin(&mut self) {
-        let ask = self.outbox.is_in_flight();
+        let ask = self.outbox.is_unsettled();
         self.publisher.freeze();
         self.lose(Loss::Silence, if ask { Step::Resume } else { Step::Rejoin });
         if let Some(recovery) = &mut self.recovery {

@@ -1,12 +1,21 @@
 //! Reliable messages from when they are sent until the server has them.
+//!
+//! That a message is acknowledged does not mean that the server has it: SCTP acknowledges what has
+//! arrived, also while something before it is missing (RFC 9260, section 3.3.4), and after an
+//! outage with a rejoin that something may never come. So acknowledged messages are kept for a
+//! moment longer, and the server's own word decides.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-/// Messages in the order of their numbers: first those that the transport has and the server has
-/// not acknowledged, then those that wait for room.
+/// Messages in the order of their numbers: first those that have just been acknowledged, then
+/// those that the transport has and the server has not acknowledged, then those that wait for
+/// room.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     last_sequence: u32,
+    acknowledged: VecDeque<(Instant, Numbered)>,
+    acknowledged_bytes: usize,
     in_flight: VecDeque<Numbered>,
     in_flight_bytes: usize,
     waiting: VecDeque<Numbered>,
@@ -37,13 +46,14 @@ impl Outbox {
         self.waiting_bytes
     }
 
+    /// Whether everything was acknowledged.
     pub(super) fn is_empty(&self) -> bool {
         self.in_flight.is_empty() && self.waiting.is_empty()
     }
 
-    /// Whether the transport has messages that the server may lack.
-    pub(super) fn is_in_flight(&self) -> bool {
-        !self.in_flight.is_empty()
+    /// Whether the server may lack messages that the transport has or had.
+    pub(super) fn is_unsettled(&self) -> bool {
+        !self.in_flight.is_empty() || !self.acknowledged.is_empty()
     }
 
     /// The next message to write, if one waits.
@@ -60,34 +70,59 @@ impl Outbox {
         }
     }
 
-    /// The transport holds `buffered` bytes that the server has not acknowledged. True if that is
-    /// news.
-    pub(super) fn acknowledged(&mut self, buffered: usize) -> bool {
-        let before = self.in_flight.len();
+    /// The transport holds `buffered` bytes that the server has not acknowledged.
+    pub(super) fn acknowledge(&mut self, buffered: usize, now: Instant) {
         while let Some(message) = self.in_flight.front() {
-            if self.in_flight_bytes - message.bytes.len() < buffered {
+            let len = message.bytes.len();
+            if self.in_flight_bytes - len < buffered {
                 break;
             }
-            self.forget_first();
+            self.in_flight_bytes -= len;
+            self.acknowledged_bytes += len;
+            let message = self.in_flight.pop_front();
+            self.acknowledged
+                .extend(message.map(|message| (now, message)));
         }
-        self.in_flight.len() < before
+        while self.acknowledged_bytes > MAX_ACKNOWLEDGED {
+            self.settle_first();
+        }
+    }
+
+    /// The connection works, so what was acknowledged a while ago has arrived.
+    pub(super) fn settle(&mut self, now: Instant) {
+        while let Some((at, _)) = self.acknowledged.front() {
+            if now < *at + SETTLED_AFTER {
+                break;
+            }
+            self.settle_first();
+        }
     }
 
     /// The server says that it has everything up to this number.
     pub(super) fn received(&mut self, sequence: u32) {
+        let has = |message: &Numbered| message.sequence <= sequence;
         while self
-            .in_flight
+            .acknowledged
             .front()
-            .is_some_and(|message| message.sequence <= sequence)
+            .is_some_and(|(_, message)| has(message))
         {
-            self.forget_first();
+            self.settle_first();
+        }
+        while self.in_flight.front().is_some_and(has) {
+            if let Some(message) = self.in_flight.pop_front() {
+                self.in_flight_bytes -= message.bytes.len();
+            }
         }
     }
 
     /// The transport is gone, and the server has said what it has: the rest waits again.
     pub(super) fn send_again(&mut self) {
         self.waiting_bytes += std::mem::take(&mut self.in_flight_bytes);
+        self.waiting_bytes += std::mem::take(&mut self.acknowledged_bytes);
         while let Some(message) = self.in_flight.pop_back() {
+            self.waiting.push_front(message);
+        }
+        while let Some((_, message)) = self.acknowledged.pop_back() {
             self.waiting.push_front(message);
         }
     }
@@ -95,18 +130,27 @@ impl Outbox {
     /// The transport is gone, and nobody knows what the server has: to send again might deliver
     /// twice. Returns how many messages were given up.
     pub(super) fn give_up(&mut self) -> u64 {
-        let lost = self.in_flight.len();
+        let lost = self.in_flight.len() + self.acknowledged.len();
         self.in_flight.clear();
+        self.acknowledged.clear();
         self.in_flight_bytes = 0;
+        self.acknowledged_bytes = 0;
         lost as u64
     }
 
-    fn forget_first(&mut self) {
-        if let Some(message) = self.in_flight.pop_front() {
-            self.in_flight_bytes -= message.bytes.len();
+    fn settle_first(&mut self) {
+        if let Some((_, message)) = self.acknowledged.pop_front() {
+            self.acknowledged_bytes -= message.bytes.len();
         }
     }
 }
+
+/// What is missing before an acknowledged message comes with the next retransmission, unless the
+/// link is lost, which is noticed within this time.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// As much as may be on its way.
+const MAX_ACKNOWLEDGED: usize = 128 * 1024;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -133,13 +177,17 @@ mod tests {
 
     #[test]
     fn acknowledged_messages_are_forgotten_whole() {
+        let now = Instant::now();
         let mut outbox = outbox(3);
         drain(&mut outbox);
-        assert!(!outbox.acknowledged(30));
-        assert!(!outbox.acknowledged(21), "a part of a message is none");
-        assert!(outbox.acknowledged(20));
-        assert!(outbox.acknowledged(0));
-        assert!(outbox.is_empty());
+        outbox.acknowledge(21, now);
+        assert_eq!(outbox.in_flight.len(), 3, "a part of a message is none");
+        outbox.acknowledge(20, now);
+        assert_eq!(outbox.in_flight.len(), 2);
+        outbox.acknowledge(0, now);
+        assert!(outbox.is_empty() && outbox.is_unsettled());
+        outbox.settle(now + SETTLED_AFTER);
+        assert!(!outbox.is_unsettled());
     }
 
     #[test]
@@ -148,10 +196,22 @@ mod tests {
         for _ in 0..3 {
             outbox.written();
         }
+        outbox.acknowledge(10, Instant::now());
         outbox.received(1);
         outbox.send_again();
         assert_eq!(outbox.waiting_bytes(), 40);
         assert_eq!(drain(&mut outbox), [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn acknowledged_messages_are_kept_within_a_bound() {
+        let mut outbox = Outbox::default();
+        for sequence in 1..=10 {
+            outbox.push(sequence, vec![0; 60_000]);
+            outbox.written();
+            outbox.acknowledge(0, Instant::now());
+            assert!(outbox.acknowledged_bytes <= MAX_ACKNOWLEDGED);
+        }
     }
 
     #[test]
@@ -161,7 +221,7 @@ mod tests {
         outbox.written();
         assert_eq!(outbox.give_up(), 2);
         assert_eq!(drain(&mut outbox), [3, 4, 5]);
-        assert!(outbox.acknowledged(0));
+        outbox.acknowledge(0, Instant::now());
         assert!(outbox.is_empty());
     }
 }

@@ -94,12 +94,16 @@ impl Connection {
 
     /// Hands waiting messages to the transport while it has room; true if any went.
     pub(super) fn write_waiting(&mut self) -> bool {
-        if self.outbox.is_empty() && self.latest.is_empty() {
+        if !self.outbox.is_unsettled() && self.outbox.is_empty() && self.latest.is_empty() {
             return false;
         }
         let mut written = false;
         let reliable = Carrier::Packets(Channel::Reliable);
-        self.outbox.acknowledged(self.publisher.buffered(reliable));
+        let buffered = self.publisher.buffered(reliable);
+        self.outbox.acknowledge(buffered, self.now);
+        if self.recovery.is_none() && self.publisher.is_link_up() {
+            self.outbox.settle(self.now);
+        }
         while let Some(message) = self.outbox.front() {
             let room = self.publisher.buffered(reliable) < RELIABLE_BUFFER;
             if !room || !self.publisher.write(reliable, message) {
