@@ -1,5 +1,6 @@
 //! The participant without sockets, clocks or tasks.
 
+use crate::data_track::Tracks;
 use crate::roster::Roster;
 use crate::{
     Channel, CloseReason, Encoder, Event, Message, Permissions, SendError, Session, Stats,
@@ -24,6 +25,7 @@ mod probe;
 mod recovery;
 mod request;
 mod signals;
+mod tracks;
 mod transport;
 mod watchdog;
 
@@ -78,6 +80,7 @@ pub struct Connection {
     session: Option<Session>,
     permissions: Permissions,
     roster: Roster,
+    tracks: Tracks,
     /// Packets could be sent once.
     joined: bool,
     signal_open: bool,
@@ -133,6 +136,7 @@ impl Connection {
             session: None,
             permissions: Permissions::default(),
             roster: Roster::default(),
+            tracks: Tracks::new(config.data_tracks, config.seed),
             joined: false,
             signal_open: false,
             keepalive: None,
@@ -209,7 +213,10 @@ impl Connection {
 
     /// What was counted so far.
     pub fn stats(&self) -> Stats {
-        self.stats
+        Stats {
+            tracks: self.tracks.stats,
+            ..self.stats
+        }
     }
 
     /// The WebSocket failed or was closed by the server.
@@ -262,6 +269,7 @@ impl Connection {
         for peer in self.peers() {
             peer.handle_timeout(now);
         }
+        self.tracks.handle_timeout(now);
         self.recover_if_due();
         self.drive();
     }
@@ -364,7 +372,8 @@ impl Connection {
         let recovery = self.recovery.as_ref().map(Recovery::timeout);
         let keepalive = self.keepalive.as_ref().map(Keepalive::timeout);
         let peers = self.subscriber.iter().map(Peer::timeout);
-        [recovery, keepalive, self.leaving, self.ended]
+        let tracks = self.tracks.poll_timeout();
+        [recovery, keepalive, tracks, self.leaving, self.ended]
             .into_iter()
             .flatten()
             .chain(peers)

@@ -19,8 +19,8 @@ mod receiver;
 mod sender;
 mod tracks;
 
+pub(crate) use sender::FRAME_PACKETS;
 pub use sender::MAX_FRAME;
-#[allow(unused_imports)]
 pub(crate) use tracks::{LABEL, Tracks};
 
 /// A data track that this participant publishes. It stays the same over resumes and rejoins.
@@ -57,7 +57,12 @@ pub struct Frame {
     pub received: Instant,
 }
 
-/// Something that happened to a data track.
+/// Something that happened to a data track: a stream of frames with a name and a publisher, which
+/// the server forwards to those who subscribe to it.
+///
+/// A frame may be longer than one packet. Frames arrive whole and in order; one that is late or
+/// lost in part is dropped and [counted](TrackStats), which makes a track a carrier for state of
+/// which the latest matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrackEvent {
     /// The server accepted a track of this participant: frames can be sent from now on. Comes

@@ -1,6 +1,6 @@
 //! What a connection reports.
 
-use crate::Channel;
+use crate::{Channel, TrackEvent, TrackStats};
 use bytes::Bytes;
 use livekit_protocol as proto;
 use std::collections::BTreeMap;
@@ -72,6 +72,8 @@ pub enum Event {
         /// say, so they were not sent again. All others have arrived or will.
         reliable_lost: u64,
     },
+    /// Something happened to a data track; only where the configuration allows them.
+    Track(TrackEvent),
     /// The connection is over; nothing follows.
     Closed(CloseReason),
 }
@@ -183,7 +185,8 @@ pub struct Session {
 pub struct Stats {
     /// Lossy packets not sent because the line was too slow for them, or down.
     pub lossy_dropped_sending: u64,
-    /// Lossy packets that arrived and were dropped because the application was too slow.
+    /// Lossy packets and frames of data tracks that arrived and were dropped because the
+    /// application was too slow.
     pub lossy_dropped_receiving: u64,
     /// Reliable packets given up with an old session; see [`Event::Rejoined`].
     pub reliable_lost: u64,
@@ -199,6 +202,8 @@ pub struct Stats {
     pub resumed: u64,
     /// How often a new session took the place of a lost one.
     pub rejoined: u64,
+    /// What was counted about data tracks.
+    pub tracks: TrackStats,
 }
 
 impl Permissions {

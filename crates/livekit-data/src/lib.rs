@@ -33,14 +33,15 @@
 //! offer names (livekit-server's `pkg/service/rtcservice.go` and `pkg/rtc/transport.go`, and
 //! [client protocol]). Tested against livekit-server 1.13.5. On the lossy channel nothing is
 //! retransmitted and nothing is ordered. On the reliable one each packet carries a sequence
-//! number, and one that comes twice is dropped.
+//! number, and one that comes twice is dropped. [Data tracks](TrackEvent), where
+//! [switched on](DataTracks), go over a third channel, which is like the lossy one.
 //!
 //! # Deliberately absent
 //!
 //! - Media: nothing is published or subscribed to.
 //! - Resuming: a lost connection is reported as [`Event::Closed`], and its owner joins again.
 //!   Reliable packets that were on their way are then lost; number what must not be.
-//! - Data tracks, data streams and RPC: such packets are ignored.
+//! - Data streams and RPC, and the schemas and encryption of data tracks: such packets are ignored.
 //! - ICE over TCP and TURN: the server's UDP port must be reachable.
 //!
 //! [LiveKit]: https://livekit.io
@@ -48,7 +49,6 @@
 //! [client protocol]: https://docs.livekit.io/reference/internals/client-protocol/
 
 mod connection;
-#[allow(dead_code)]
 mod data_track;
 mod event;
 mod packet;

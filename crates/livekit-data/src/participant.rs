@@ -2,7 +2,7 @@
 
 use crate::{
     Channel, CloseReason, Config, Connection, Encoder, Event, Message, Packet, SendError, Session,
-    Stats,
+    Stats, TrackEvent,
 };
 use driver::Driver;
 use latest::Latest;
@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout_at;
+use tracks::{OutgoingFrame, TrackRequest};
 
 mod driver;
 mod error;
@@ -22,6 +23,7 @@ mod latest;
 mod signal;
 mod signalling;
 mod sockets;
+mod tracks;
 
 pub use error::{ConnectError, JoinStage};
 
@@ -62,6 +64,8 @@ pub struct Participant {
     encoder: Encoder,
     lossy: mpsc::Sender<Message>,
     reliable: mpsc::Sender<Message>,
+    frames: mpsc::Sender<OutgoingFrame>,
+    tracks: mpsc::Sender<TrackRequest>,
     shared: Arc<Shared>,
 }
 
@@ -90,6 +94,7 @@ struct Shared {
     /// What the handles and the queue of events dropped.
     lossy_dropped_sending: AtomicU64,
     lossy_dropped_receiving: AtomicU64,
+    frames_dropped_sending: AtomicU64,
     /// What the connection counted.
     stats: Mutex<Stats>,
 }
@@ -114,7 +119,7 @@ impl Participant {
                 Event::Data {
                     channel: Channel::Lossy,
                     ..
-                }
+                } | Event::Track(TrackEvent::Frame(_))
             );
             if lossy && sender.capacity() <= EVENT_QUEUE / 4 {
                 counters
@@ -285,6 +290,7 @@ impl Participant {
         let shared = &self.shared;
         let mut stats = *lock(&shared.stats);
         stats.lossy_dropped_sending += shared.lossy_dropped_sending.load(Ordering::Relaxed);
+        stats.tracks.dropped_sending += shared.frames_dropped_sending.load(Ordering::Relaxed);
         stats.lossy_dropped_receiving += shared.lossy_dropped_receiving.load(Ordering::Relaxed);
         stats
     }
@@ -341,6 +347,7 @@ impl Shared {
             done: watch::Sender::new(false),
             lossy_dropped_sending: AtomicU64::new(0),
             lossy_dropped_receiving: AtomicU64::new(0),
+            frames_dropped_sending: AtomicU64::new(0),
             stats: Mutex::default(),
         }
     }
@@ -375,9 +382,13 @@ async fn join(
 
     let (lossy, lossy_queue) = mpsc::channel(LOSSY_QUEUE);
     let (reliable, reliable_queue) = mpsc::channel(RELIABLE_QUEUE);
+    let (frames, frames_queue) = mpsc::channel(FRAME_QUEUE);
+    let (tracks, tracks_queue) = mpsc::channel(TRACK_QUEUE);
     let queues = driver::Queues {
         lossy: lossy_queue,
         reliable: reliable_queue,
+        frames: frames_queue,
+        tracks: tracks_queue,
     };
     let mut driver = Driver::new(
         connection,
@@ -398,6 +409,8 @@ async fn join(
         encoder,
         lossy,
         reliable,
+        frames,
+        tracks,
         shared,
     })
 }
@@ -411,3 +424,9 @@ const LOSSY_QUEUE: usize = 256;
 /// Reliable packets between the handles and the task, in number and in bytes.
 const RELIABLE_QUEUE: usize = 1_024;
 const RELIABLE_BYTES: usize = 256 * 1024;
+
+/// Frames between the handles and the task: a tick's for sixty tracks.
+const FRAME_QUEUE: usize = 64;
+
+/// Requests about tracks between the handles and the task; the next one waits.
+const TRACK_QUEUE: usize = 64;

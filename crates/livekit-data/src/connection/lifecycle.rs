@@ -95,6 +95,7 @@ impl Connection {
             Ok(changes) => self.events.extend(changes),
             Err(_) => self.close_for_too_many(),
         }
+        self.tracks_joined(&join.other_participants);
         if self.two {
             self.offer_both();
         }
@@ -351,10 +352,14 @@ impl Connection {
         }
         recovery.wait_for_transport(self.now);
         self.keepalive = self.keepalive_of_session();
+        let (publish_data_tracks, data_subscription) = self.tracks.sync_state();
         self.signal(Request::SyncState(proto::SyncState {
             datachannel_receive_states: self.roster.received(),
+            publish_data_tracks,
+            data_subscription,
             ..Default::default()
         }));
+        self.tracks.resumed(self.now);
         let up = self.publisher.is_link_up() && !self.moved;
         let subscriber_up = self.subscriber.as_ref().is_none_or(Peer::is_link_up);
         if up && subscriber_up {

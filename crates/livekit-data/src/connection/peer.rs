@@ -3,6 +3,8 @@
 use super::OfferError;
 use super::probe::Prober;
 use super::watchdog::{CHECK_INTERVAL, FIRST_CHECK, Verdict, Watchdog};
+use crate::data_track::{FRAME_PACKETS, LABEL};
+use crate::packet::MAX_LOSSY_MESSAGE;
 use crate::{Channel, Transmit};
 use livekit_protocol::SessionDescription;
 use std::collections::VecDeque;
@@ -144,6 +146,13 @@ impl Peer {
         self.ice_connected = false;
         self.has_remote = false;
         Some(self.offered(offer, pending))
+    }
+
+    /// Opens the channel of data tracks. The transport is there for the others already, so this
+    /// takes no offer.
+    pub(super) fn open_data_tracks(&mut self) {
+        let config = unreliable(LABEL);
+        self.data_tracks.id = Some(self.rtc.direct_api().create_data_channel(config));
     }
 
     fn offered(&mut self, offer: SdpOffer, pending: SdpPendingOffer) -> SessionDescription {
@@ -335,7 +344,7 @@ impl Peer {
                 let channel = match label.as_str() {
                     "_lossy" => &mut self.lossy,
                     "_reliable" => &mut self.reliable,
-                    "_data_track" => &mut self.data_tracks,
+                    LABEL => &mut self.data_tracks,
                     _ => return None,
                 };
                 // The server may open its own beside ours, of which one is for each direction.
@@ -350,6 +359,10 @@ impl Peer {
                 Some(PeerEvent::Message(carrier, data.data))
             }
             str0m::Event::ChannelClose(id) => {
+                // A server that has data tracks switched off closes their channel.
+                if self.data_tracks.id == Some(id) {
+                    self.data_tracks = DataChannel::default();
+                }
                 let essential = [self.lossy.id, self.reliable.id].contains(&Some(id));
                 essential.then(|| {
                     tracing::debug!("the server closed a data channel");
@@ -440,6 +453,7 @@ impl Peer {
     fn buffered_in_all(&mut self) -> usize {
         self.buffered(Carrier::Packets(Channel::Lossy))
             + self.buffered(Carrier::Packets(Channel::Reliable))
+            + self.buffered(Carrier::DataTracks)
     }
 }
 
@@ -473,8 +487,13 @@ pub(super) const LOSSY_BUFFER: usize = 32 * 1024;
 /// of 125 ms.
 pub(super) const RELIABLE_BUFFER: usize = 128 * 1024;
 
-/// Room in the transport for all channels; one reliable message of 64 kB may go past its mark.
-const SEND_BUFFER: usize = RELIABLE_BUFFER + 64 * 1024 + 2 * LOSSY_BUFFER;
+/// Bytes of data tracks on their way, from which on frames are dropped.
+pub(super) const TRACK_BUFFER: usize = LOSSY_BUFFER;
+
+/// Room in the transport for all channels; one reliable message of 64 kB and one frame may go past
+/// their marks.
+const SEND_BUFFER: usize =
+    RELIABLE_BUFFER + 64 * 1024 + LOSSY_BUFFER + TRACK_BUFFER + FRAME_PACKETS * MAX_LOSSY_MESSAGE;
 
 /// A server has a handful of addresses; each candidate comes with its own message.
 const MAX_EARLY_CANDIDATES: usize = 64;

@@ -58,8 +58,8 @@ impl Connection {
                     "the server moved this participant to another room".into(),
                 ));
             }
-            // The rest is about media.
-            _ => {}
+            // The rest is about data tracks, or media.
+            other => self.tracks.handle_response(&other, self.now),
         }
     }
 
@@ -117,6 +117,7 @@ impl Connection {
             if *info.identity == *identity {
                 if *info.sid == *sid {
                     self.update_own(info);
+                    self.tracks.handle_own(info);
                 } else if info.state != proto::participant_info::State::Disconnected as i32 {
                     // A resume goes by identity: this one has taken over the signalling of a
                     // session that somebody else began.
@@ -126,7 +127,10 @@ impl Connection {
                 continue;
             }
             match self.roster.update(info) {
-                Ok(changes) => self.events.extend(changes.into_iter().flatten()),
+                Ok(changes) => {
+                    self.events.extend(changes.into_iter().flatten());
+                    self.tracks.handle_other(info, self.now);
+                }
                 Err(_) => {
                     self.close_for_too_many();
                     return;

@@ -28,6 +28,7 @@ impl Connection {
         if self.closed {
             return;
         }
+        self.drain_tracks();
         self.watch();
         self.complete_if_open();
         self.leave_if_due();
@@ -40,7 +41,10 @@ impl Connection {
                 PeerEvent::Message(Carrier::Packets(channel), message) => {
                     self.received(is_publisher, channel, message);
                 }
-                PeerEvent::Message(Carrier::DataTracks, _) => self.stats.malformed_packets += 1,
+                PeerEvent::Message(Carrier::DataTracks, packet) => {
+                    self.received_progress(is_publisher);
+                    self.tracks.handle_packet(packet, self.now);
+                }
                 PeerEvent::Ended => self.transport_ended(),
             }
             if self.closed {
@@ -62,11 +66,7 @@ impl Connection {
             self.stats.malformed_packets += 1;
             return;
         };
-        let now = self.now;
-        match &mut self.subscriber {
-            Some(subscriber) if !is_publisher => subscriber.handle_message(now),
-            _ => self.publisher.handle_message(now),
-        }
+        self.received_progress(is_publisher);
         let numbered = channel == Channel::Reliable;
         if numbered && !self.roster.is_new(&packet.from_sid, packet.sequence) {
             self.stats.duplicates += 1;
@@ -88,8 +88,16 @@ impl Connection {
             topic,
             payload,
             channel,
-            received: now,
+            received: self.now,
         });
+    }
+
+    /// A message came through a peer connection.
+    fn received_progress(&mut self, is_publisher: bool) {
+        match &mut self.subscriber {
+            Some(subscriber) if !is_publisher => subscriber.handle_message(self.now),
+            _ => self.publisher.handle_message(self.now),
+        }
     }
 
     /// Hands waiting messages to the transport while it has room; true if any went.

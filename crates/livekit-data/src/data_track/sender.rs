@@ -88,9 +88,12 @@ fn ticks(now: Instant, epoch: Instant) -> u32 {
     (elapsed.as_micros() * 9 / 100) as u32
 }
 
-/// The longest frame in bytes: livekit-client keeps at most 128 packets of a frame
-/// (`MAX_BUFFER_PACKETS` in its `depacketizer.ts`).
-pub const MAX_FRAME: usize = 128 * (PACKET - super::header::LEN - TIME);
+/// The longest frame in bytes.
+pub const MAX_FRAME: usize = FRAME_PACKETS * (PACKET - super::header::LEN - TIME);
+
+/// Packets of the longest frame: livekit-client keeps no more of one (`MAX_BUFFER_PACKETS` in its
+/// `depacketizer.ts`).
+pub(crate) const FRAME_PACKETS: usize = 128;
 
 /// Room for the time stamp of a user.
 const TIME: usize = 12;

@@ -72,7 +72,11 @@ impl Tracks {
     /// The session goes on after a resume. The server's update about all participants follows.
     pub(crate) fn resumed(&mut self, now: Instant) {
         if self.usable() {
-            self.requests.clear();
+            // All else that was not sent is asked for again.
+            self.requests.retain(|request| match request {
+                Request::UpdateDataSubscription(update) => !update.updates[0].subscribe,
+                _ => false,
+            });
             self.published.resumed(now, &mut self.requests);
             self.announced.resumed(now, &mut self.requests);
         }

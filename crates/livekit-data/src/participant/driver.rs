@@ -3,6 +3,7 @@
 use super::signal::{Signal, SignalEvent};
 use super::signalling::Server;
 use super::sockets::Sockets;
+use super::tracks::{OutgoingFrame, TrackRequest, Waiting};
 use super::{ConnectError, JoinStage, Shared, lock};
 use crate::{CloseReason, Connection, Encoder, Event, Message, Stats};
 use std::ops::ControlFlow;
@@ -18,10 +19,12 @@ use tokio::time::Sleep;
 pub(super) struct Queues {
     pub(super) lossy: mpsc::Receiver<Message>,
     pub(super) reliable: mpsc::Receiver<Message>,
+    pub(super) frames: mpsc::Receiver<OutgoingFrame>,
+    pub(super) tracks: mpsc::Receiver<TrackRequest>,
 }
 
 pub(super) struct Driver<H> {
-    connection: Connection,
+    pub(super) connection: Connection,
     sockets: Sockets,
     datagram: Box<[u8]>,
     signal: Signal,
@@ -29,7 +32,8 @@ pub(super) struct Driver<H> {
     tcp: Option<TcpStream>,
     timer: Pin<Box<Sleep>>,
     queues: Queues,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) publishing: Waiting,
     handler: H,
     /// Why the last WebSocket could not be opened.
     failure: Option<ConnectError>,
@@ -60,6 +64,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             queues,
             shared,
+            publishing: Waiting::new(),
             handler,
             failure: None,
             leaving: false,
@@ -143,6 +148,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
                     let may_send = permissions.can_publish_data;
                     self.shared.may_send.store(may_send, Ordering::Relaxed);
                 }
+                Event::Track(event) => self.answer_publishers(event),
                 _ => {}
             }
             match event {
@@ -177,6 +183,10 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
                 Some(message) => self.send_reliable(message),
                 None => self.leave(),
             },
+            Some(frame) = self.queues.frames.recv(), if !self.leaving => self.send_frame(&frame),
+            Some(request) = self.queues.tracks.recv(), if !self.leaving => {
+                self.handle_track_request(request);
+            }
             () = self.shared.latest_waiting.notified(), if !self.leaving => self.send_latest(),
             event = self.signal.next() => self.handle_signal(event),
             () = self.shared.leave.notified(), if !self.leaving => self.leave(),
@@ -268,6 +278,8 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
         self.leaving = true;
         self.queues.lossy.close();
         self.queues.reliable.close();
+        self.queues.frames.close();
+        self.queues.tracks.close();
         // All of it fits: the handles queue 256 kB at most, which the connection has room for
         // beyond what it is ahead.
         while let Ok(message) = self.queues.reliable.try_recv() {
