@@ -1,12 +1,8 @@
 //! A session goes on when its WebSocket is lost in the middle of traffic.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_data::{Channel, Event, Events, Loss, Packet, Participant};
 use std::time::Duration;
-use support::*;
 
 #[tokio::test]
 async fn six_hundred_of_six_hundred_arrive_in_order_while_the_signal_drops() {

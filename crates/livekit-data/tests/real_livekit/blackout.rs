@@ -1,14 +1,10 @@
 //! Datagrams stop for a while: traffic goes on within a second of the link being back.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_data::{Channel, Event, Packet, Participant};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::*;
 
 /// What a blackout did.
 #[derive(Debug)]
@@ -48,7 +44,7 @@ async fn blackout(room: &str, fault: Fault, lasting: Duration) -> Outcome {
                 clock.tick().await;
                 send(&alice, Channel::Lossy, number);
                 send(&bob, Channel::Lossy, number);
-                if number % 6 == 0 {
+                if number.is_multiple_of(6) {
                     send(&alice, Channel::Reliable, number);
                 }
                 number += 1;
@@ -111,7 +107,10 @@ async fn blackout(room: &str, fault: Fault, lasting: Duration) -> Outcome {
     let (to_bob, to_alice) = tokio::join!(wait_bob, wait_alice);
     done.store(true, Ordering::Relaxed);
     let sent = sending.await.unwrap();
-    let last = (0..sent).rev().find(|number| number % 6 == 0).unwrap();
+    let last = (0..sent)
+        .rev()
+        .find(|number| number.is_multiple_of(6))
+        .unwrap();
     while reliable.last() != Some(&last) {
         wait_for(&mut bob_events, |event| {
             if let Event::Data {

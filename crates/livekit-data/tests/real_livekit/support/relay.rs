@@ -11,6 +11,7 @@ use livekit_protocol as proto;
 use prost::Message as _;
 use proto::{signal_request::Message as ClientRequest, signal_response::Message as Response};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -291,30 +292,39 @@ impl Shared {
                 if shared.udp_down.load(Ordering::Relaxed) {
                     continue;
                 }
-                if !upstream.contains_key(&client) {
-                    let own = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-                    own.connect(server).await.unwrap();
-                    let (from, to) = (own.clone(), socket.clone());
-                    let shared = shared.clone();
-                    readers.push(tokio::spawn(async move {
-                        let mut datagram = vec![0; 2_048];
-                        loop {
-                            let Ok(len) = from.recv(&mut datagram).await else {
-                                tokio::task::yield_now().await;
-                                continue;
-                            };
-                            if !shared.udp_down.load(Ordering::Relaxed) {
-                                let _ = to.send_to(&datagram[..len], client).await;
-                            }
-                        }
-                    }));
-                    upstream.insert(client, own);
-                }
-                let _ = upstream[&client].send(&datagram[..len]).await;
+                let own = match upstream.entry(client) {
+                    Entry::Occupied(own) => own.into_mut(),
+                    Entry::Vacant(own) => {
+                        let (to, shared) = (socket.clone(), shared.clone());
+                        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                        socket.connect(server).await.unwrap();
+                        let back = shared.relay_back(socket.clone(), to, client);
+                        readers.push(tokio::spawn(back));
+                        own.insert(socket)
+                    }
+                };
+                let _ = own.send(&datagram[..len]).await;
             }
         });
         self.tasks.lock().unwrap().push(task);
         address
+    }
+
+    async fn relay_back(
+        self: Arc<Self>,
+        from: Arc<UdpSocket>,
+        to: Arc<UdpSocket>,
+        client: SocketAddr,
+    ) {
+        let mut datagram = vec![0; 2_048];
+        loop {
+            // An error is a datagram that bounced.
+            if let Ok(len) = from.recv(&mut datagram).await
+                && !self.udp_down.load(Ordering::Relaxed)
+            {
+                let _ = to.send_to(&datagram[..len], client).await;
+            }
+        }
     }
 }
 

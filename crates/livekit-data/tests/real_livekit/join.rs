@@ -1,13 +1,9 @@
 //! Joining a room on a real server, and who is seen there.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_api::access_token::AccessToken;
 use livekit_api::services::room::CreateRoomOptions;
 use livekit_data::{CloseReason, ConnectError, Event, Participant};
-use support::*;
 
 #[tokio::test]
 async fn the_session_says_who_and_where_one_is() {

@@ -1,11 +1,7 @@
 //! The largest packets that a real server carries, and larger ones.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_data::{Channel, Event, Packet, SendError};
-use support::*;
 
 #[tokio::test]
 async fn the_largest_packets_arrive_and_larger_ones_are_refused() {

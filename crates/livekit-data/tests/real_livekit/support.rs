@@ -1,7 +1,4 @@
 //! What tests do with a real LiveKit server.
-#![allow(dead_code, unused_imports, clippy::unwrap_used)] // each test file uses a part
-
-#[path = "support/relay.rs"]
 mod relay;
 
 use livekit_api::access_token::{AccessToken, VideoGrants};

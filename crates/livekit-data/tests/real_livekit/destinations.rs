@@ -1,11 +1,7 @@
 //! Packets to some of a room only.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_data::{Channel, Event, Packet};
-use support::*;
 
 #[tokio::test]
 async fn only_the_named_destinations_receive_a_packet() {

@@ -1,12 +1,8 @@
 //! An application that does not take its events.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_data::{Channel, CloseReason, Event, Events, Packet, Participant, SendError};
 use std::time::{Duration, Instant};
-use support::*;
 
 #[tokio::test]
 async fn lossy_packets_are_dropped_before_reliable_ones_are_lost() {

@@ -1,13 +1,9 @@
 //! Joins that fail, each with its own error.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_api::access_token::AccessToken;
 use livekit_data::{ConnectError, ConnectOptions, JoinStage, Participant};
 use std::time::Duration;
-use support::*;
 
 async fn fail(options: ConnectOptions) -> ConnectError {
     let token = options.connection.token.expose().to_owned();

@@ -1,13 +1,9 @@
 //! Packets between two participants, through a real server.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_data::{Channel, Event, Packet, SendError};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use support::*;
 
 #[tokio::test]
 async fn each_side_reads_what_the_other_sent_and_from_whom() {

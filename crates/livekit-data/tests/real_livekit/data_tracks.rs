@@ -1,7 +1,6 @@
 //! Data tracks on a real server that has them switched on.
 
-mod support;
-
+use crate::support::{DEADLINE, KEY, LiveKit, LiveKitOptions, Rooms, SECRET, grants, wait_for};
 use livekit_api::access_token::{AccessToken, VideoGrants};
 use livekit_api::services::room::UpdateParticipantOptions;
 use livekit_data::{
@@ -9,7 +8,6 @@ use livekit_data::{
     Participant, PeerConnections, PublishError, TrackEvent,
 };
 use std::time::Duration;
-use support::{DEADLINE, KEY, LiveKit, LiveKitOptions, Rooms, SECRET, grants, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_of_any_length_arrive_whole_and_in_order_until_the_track_ends() {

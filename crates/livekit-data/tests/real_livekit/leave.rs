@@ -1,12 +1,8 @@
 //! Every way that a stay in a room ends.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support.rs"]
-mod support;
-
+use crate::support::*;
 use livekit_data::{Channel, CloseReason, Packet, Participant, SendError};
 use std::time::Duration;
-use support::*;
 
 #[tokio::test]
 async fn leaving_is_reported_to_oneself() {
