@@ -25,6 +25,8 @@ pub struct LiveKitOptions {
     pub auto_create: bool,
     /// Port on 127.0.0.1 of the Redis server that it keeps its rooms in.
     pub redis_port: Option<u16>,
+    /// Whether it takes part in ICE as one that only answers.
+    pub ice_lite: bool,
     /// Where it sends its events.
     pub webhook_url: Option<String>,
     /// Whether participants may publish data tracks.
@@ -146,6 +148,7 @@ impl LiveKit {
         let LiveKitOptions {
             auto_create,
             data_tracks,
+            ice_lite,
             ..
         } = self.options;
         let mut text = format!(
@@ -159,6 +162,7 @@ impl LiveKit {
                node_ip: 127.0.0.1\n  \
                use_external_ip: false\n  \
                enable_loopback_candidate: true\n  \
+               use_ice_lite: {ice_lite}\n  \
                interfaces: {{includes: [{LOOPBACK_INTERFACE}]}}\n\
              room: {{auto_create: {auto_create}}}\n\
              logging: {{level: warn}}\n"

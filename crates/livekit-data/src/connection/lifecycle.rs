@@ -328,7 +328,7 @@ impl Connection {
         if recovery.server_told {
             self.outbox.send_again();
         } else {
-            let lost = self.outbox.give_up();
+            let lost = self.outbox.give_up(recovery.since);
             recovery.reliable_lost += lost;
             self.stats.reliable_lost += lost;
         }

@@ -128,9 +128,12 @@ impl Outbox {
     }
 
     /// The transport is gone, and nobody knows what the server has: to send again might deliver
-    /// twice. Returns how many messages were given up.
-    pub(super) fn give_up(&mut self) -> u64 {
-        let lost = self.in_flight.len() + self.acknowledged.len();
+    /// twice. Returns how many messages were given up; those that were acknowledged before
+    /// `trouble` began have arrived.
+    pub(super) fn give_up(&mut self, trouble: Instant) -> u64 {
+        let acknowledged = self.acknowledged.iter();
+        let late = acknowledged.filter(|(at, _)| *at + HANDLED_AFTER >= trouble);
+        let lost = self.in_flight.len() + late.count();
         self.in_flight.clear();
         self.acknowledged.clear();
         self.in_flight_bytes = 0;
@@ -148,6 +151,9 @@ impl Outbox {
 /// What is missing before an acknowledged message comes with the next retransmission, unless the
 /// link is lost, which is noticed within this time.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// The server handles what it acknowledges within a millisecond, unless its machine is busy.
+const HANDLED_AFTER: Duration = Duration::from_millis(100);
 
 /// As much as may be on its way.
 const MAX_ACKNOWLEDGED: usize = 128 * 1024;
@@ -219,8 +225,11 @@ mod tests {
         let mut outbox = outbox(5);
         outbox.written();
         outbox.written();
-        assert_eq!(outbox.give_up(), 2);
-        assert_eq!(drain(&mut outbox), [3, 4, 5]);
+        outbox.written();
+        let start = Instant::now();
+        outbox.acknowledge(20, start);
+        assert_eq!(outbox.give_up(start + Duration::from_secs(1)), 2);
+        assert_eq!(drain(&mut outbox), [4, 5]);
         outbox.acknowledge(0, Instant::now());
         assert!(outbox.is_empty());
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Recovery {
     pub(super) step: Step,
     pub(super) stage: Stage,
+    /// When the trouble began.
+    pub(super) since: Instant,
     /// When to give up altogether.
     pub(super) until: Instant,
     attempts: u32,
@@ -45,6 +47,7 @@ impl Recovery {
         Recovery {
             step,
             stage: Stage::Pause(now),
+            since: now,
             until: now + timeout,
             attempts: 0,
             server_told: false,

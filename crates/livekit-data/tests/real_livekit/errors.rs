@@ -142,6 +142,6 @@ async fn an_address_that_is_not_this_machines_cannot_be_bound() {
 }
 
 /// Signed with the server's key: alice may join `expired`, during one hour of 1 January 2020.
-const EXPIRED: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.\
+pub(crate) const EXPIRED: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.\
     eyJleHAiOjE1Nzc4NDA0MDAsIm5iZiI6MTU3NzgzNjgwMCwiaXNzIjoiZGV2a2V5Iiwic3ViIjoiYWxpY2UiLCJ2aWRlbyI6eyJyb29tSm9pbiI6dHJ1ZSwicm9vbSI6ImV4cGlyZWQifX0.\
     dCZsS9ZwjPVx2_huFDDlnUmYrfpXXCfXyuKlyEj24Jg";

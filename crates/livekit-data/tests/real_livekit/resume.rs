@@ -40,7 +40,7 @@ async fn six_hundred_of_six_hundred_arrive_in_order_while_the_signal_drops() {
     assert_eq!(changes, [once.clone(), once].concat());
     assert_eq!(alice.session().sid, sid);
     assert_eq!(alice.stats().resumed, 2);
-    assert_eq!(relay.dials(), 3);
+    assert_eq!(relay.tokens().len(), 3);
 }
 
 async fn send_number(participant: &Participant, number: u32) {

@@ -3,8 +3,9 @@ mod relay;
 
 use livekit_api::access_token::{AccessToken, VideoGrants};
 use livekit_api::services::room::RoomClient;
-use livekit_data::{CloseReason, ConnectOptions, Event, Events, Participant};
+use livekit_data::{Channel, CloseReason, ConnectOptions, Event, Events, Packet, Participant};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) use gs_test_services::{LiveKit, LiveKitOptions};
@@ -109,4 +110,53 @@ pub(crate) async fn pair(server: &LiveKit, room: &str) -> [(Participant, Events)
     wait_for_join(&mut alice_events, "bob").await;
     wait_for_join(&mut bob_events, "alice").await;
     [(alice, alice_events), (bob, bob_events)]
+}
+
+pub(crate) type Member = (Participant, Events);
+
+/// What happens to the connection, as opposed to what comes over it.
+pub(crate) fn connection_change(event: &Event) -> Option<Event> {
+    let change = matches!(
+        event,
+        Event::Reconnecting(_) | Event::Resumed | Event::Rejoined { .. } | Event::Closed(_)
+    );
+    change.then(|| event.clone())
+}
+
+/// Packets pass both ways on both channels; lossy ones are sent until one arrives.
+pub(crate) async fn exchange(alice: &mut Member, bob: &mut Member) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    for channel in [Channel::Reliable, Channel::Lossy] {
+        for forth in [true, false] {
+            let (from, to) = match forth {
+                true => (&alice.0, &mut bob.1),
+                false => (&bob.0, &mut alice.1),
+            };
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+            let packet = Packet {
+                topic: "exchange",
+                payload: &number,
+                channel,
+                destinations: &[],
+            };
+            let sending = async {
+                from.send(packet).unwrap();
+                let mut clock = tokio::time::interval(Duration::from_millis(20));
+                loop {
+                    clock.tick().await;
+                    if channel == Channel::Lossy {
+                        from.send(packet).unwrap();
+                    }
+                }
+            };
+            let arrives = wait_for(to, |event| match event {
+                Event::Data { payload, .. } => (payload[..] == number).then_some(()),
+                _ => None,
+            });
+            tokio::select! {
+                () = sending => {}
+                () = arrives => {}
+            }
+        }
+    }
 }

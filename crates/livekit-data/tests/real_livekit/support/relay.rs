@@ -13,15 +13,15 @@ use proto::{signal_request::Message as ClientRequest, signal_response::Message a
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response as Upgrade};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// Changes messages from the server to a participant; one that it empties is not passed on.
 pub(crate) type Change = Box<dyn FnMut(proto::SignalResponse) -> Vec<Vec<u8>> + Send>;
@@ -34,13 +34,17 @@ pub(crate) struct Relay {
 }
 
 struct Shared {
+    /// Host and port.
     server: String,
     udp_down: AtomicBool,
     tcp_down: AtomicBool,
     tcp_up: Notify,
     /// Ends every WebSocket that is open.
     cut: broadcast::Sender<()>,
-    dials: AtomicUsize,
+    /// The tokens of all connections so far.
+    tokens: Mutex<Vec<String>>,
+    /// What is given to the server in place of a token.
+    token: Mutex<Option<String>>,
     change: Mutex<Option<Change>>,
     /// Relaying sockets by the server's addresses.
     sockets: Mutex<HashMap<SocketAddr, SocketAddr>>,
@@ -54,12 +58,13 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
-            server: server.to_owned(),
+            server: server.replace("ws://", ""),
             udp_down: AtomicBool::new(false),
             tcp_down: AtomicBool::new(false),
             tcp_up: Notify::new(),
             cut: broadcast::Sender::new(1),
-            dials: AtomicUsize::new(0),
+            tokens: Mutex::default(),
+            token: Mutex::default(),
             change: Mutex::new(None),
             sockets: Mutex::default(),
             rebind: Mutex::default(),
@@ -68,7 +73,6 @@ impl Relay {
         let accepting = shared.clone();
         let accept = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                accepting.dials.fetch_add(1, Ordering::Relaxed);
                 let shared = accepting.clone();
                 let task = tokio::spawn(async move { shared.signal(tcp).await });
                 accepting.tasks.lock().unwrap().push(task);
@@ -85,9 +89,14 @@ impl Relay {
         &self.url
     }
 
-    /// How many connections were made to it.
-    pub(crate) fn dials(&self) -> usize {
-        self.shared.dials.load(Ordering::Relaxed)
+    /// The tokens that came with the WebSockets so far.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.shared.tokens.lock().unwrap().clone()
+    }
+
+    /// Gives this to the server in place of the tokens that come.
+    pub(crate) fn set_token(&self, token: &str) {
+        *self.shared.token.lock().unwrap() = Some(token.to_owned());
     }
 
     /// Whether datagrams are lost, all of them.
@@ -135,39 +144,55 @@ impl Drop for Relay {
     }
 }
 
-type ServerSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<TcpStream>;
 
 impl Shared {
-    async fn signal(self: Arc<Self>, tcp: TcpStream) {
+    async fn signal(self: Arc<Self>, client: TcpStream) {
         self.while_tcp_is_down().await;
-        let mut path = String::new();
-        let mut authorization = None;
-        // What tungstenite wants here is large.
-        #[allow(clippy::result_large_err)]
-        let copy = |request: &Request, upgrade: Upgrade| {
-            path = request.uri().to_string();
-            authorization = request.headers().get("authorization").cloned();
-            Ok(upgrade)
-        };
-        let Ok(client) = tokio_tungstenite::accept_hdr_async(tcp, copy).await else {
-            return;
-        };
-        let url = format!("{}{}", self.server, without_candidates(&path));
-        let mut request = url.into_client_request().unwrap();
-        if let Some(token) = authorization {
-            request.headers_mut().insert("authorization", token);
-        }
-        let Ok((server, _)) = tokio_tungstenite::connect_async(request).await else {
-            return;
-        };
         let mut cut = self.cut.subscribe();
         tokio::select! {
             _ = cut.recv() => {}
-            () = self.pass(client, server) => {}
+            _ = self.upgrade(client) => {}
         }
     }
 
-    async fn pass(self: &Arc<Self>, client: WebSocketStream<TcpStream>, server: ServerSocket) {
+    /// Passes the request and the answer on, and then what follows. The server's refusal is the
+    /// participant's.
+    async fn upgrade(self: &Arc<Self>, mut client: TcpStream) -> Option<()> {
+        let (request, _) = read_head(&mut client).await?;
+        let mut lines = Vec::new();
+        for line in request.trim_end().lines() {
+            lines.push(match line.split_once(": ") {
+                None if line.starts_with("GET ") => {
+                    let path = line.split(' ').nth(1)?;
+                    line.replace(path, &without_candidates(path))
+                }
+                Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
+                    let token = value.replace("Bearer ", "");
+                    self.tokens.lock().unwrap().push(token.clone());
+                    let token = self.token.lock().unwrap().clone().unwrap_or(token);
+                    format!("{name}: Bearer {token}")
+                }
+                _ => line.to_owned(),
+            });
+        }
+        let mut server = TcpStream::connect(&self.server).await.ok()?;
+        let request = lines.join("\r\n") + "\r\n\r\n";
+        server.write_all(request.as_bytes()).await.ok()?;
+        let (answer, rest) = read_head(&mut server).await?;
+        client.write_all(answer.as_bytes()).await.ok()?;
+        if !answer.starts_with("HTTP/1.1 101") {
+            client.write_all(&rest).await.ok()?;
+            tokio::io::copy(&mut server, &mut client).await.ok()?;
+            return None;
+        }
+        let client = WebSocketStream::from_raw_socket(client, Role::Server, None).await;
+        let server = WebSocketStream::from_partially_read(server, rest, Role::Client, None).await;
+        self.pass(client, server).await;
+        Some(())
+    }
+
+    async fn pass(self: &Arc<Self>, client: Socket, server: Socket) {
         let (mut to_client, mut from_client) = client.split();
         let (mut to_server, mut from_server) = server.split();
         let up = async {
@@ -324,6 +349,21 @@ impl Shared {
             {
                 let _ = to.send_to(&datagram[..len], client).await;
             }
+        }
+    }
+}
+
+/// A head of HTTP with its empty line, and what came after it already.
+async fn read_head(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut received = Vec::new();
+    loop {
+        let end = received.windows(4).position(|window| window == b"\r\n\r\n");
+        if let Some(end) = end {
+            let rest = received.split_off(end + 4);
+            return Some((String::from_utf8(received).ok()?, rest));
+        }
+        if stream.read_buf(&mut received).await.ok()? == 0 {
+            return None;
         }
     }
 }
