@@ -301,7 +301,11 @@ impl Peer {
     }
 
     /// Asks the transport for what it has until there is nothing, or an event.
-    pub(super) fn poll(&mut self, transmits: &mut VecDeque<Transmit>) -> Option<PeerEvent> {
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        transmits: &mut VecDeque<Transmit>,
+    ) -> Option<PeerEvent> {
         while !self.ended {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
@@ -311,6 +315,9 @@ impl Peer {
                         contents: transmit.contents.into(),
                     };
                     self.prober.observe(&transmit);
+                    if let Some(&first_byte) = transmit.contents.first() {
+                        self.watchdog.handle_sent(first_byte, now);
+                    }
                     if !self.frozen {
                         transmits.push_back(transmit);
                     }

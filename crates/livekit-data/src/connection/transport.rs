@@ -54,10 +54,13 @@ impl Connection {
     }
 
     fn poll_peers(&mut self) -> Option<(bool, PeerEvent)> {
-        if let Some(event) = self.publisher.poll(&mut self.transmits) {
+        if let Some(event) = self.publisher.poll(self.now, &mut self.transmits) {
             return Some((true, event));
         }
-        let event = self.subscriber.as_mut()?.poll(&mut self.transmits)?;
+        let event = self
+            .subscriber
+            .as_mut()?
+            .poll(self.now, &mut self.transmits)?;
         Some((false, event))
     }
 

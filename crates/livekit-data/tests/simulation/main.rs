@@ -1,0 +1,351 @@
+//! Participants and a model of LiveKit's server over bad lines, in virtual time.
+//!
+//! A scenario that breaks prints its seed, and `SEED=… cargo test -p livekit-data --test
+//! simulation NAME` plays the same line again; `SEEDS=…` plays that many. What a seed does not fix
+//! are the keys, the ICE credentials and the first numbers of SCTP, which str0m draws from the
+//! system: they change no packet's length or time by more than a few bytes.
+#![allow(clippy::unwrap_used)]
+
+mod sfu;
+mod world;
+
+use gs_netem::{LinkConfig, Reorder};
+use livekit_data::{CloseReason, Config, Event, Reconnect};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+use world::World;
+
+/// Plays a scenario with so many seeds, unless the environment says otherwise.
+fn play(seeds: u64, scenario: impl Fn(u64)) {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|value| value.parse().ok())
+    };
+    let (first, count) = match (number("SEED"), number("SEEDS")) {
+        (Some(seed), _) => (seed, 1),
+        (None, count) => (1, count.unwrap_or(seeds)),
+    };
+    for seed in first..first + count {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or("");
+            eprintln!("SEED={seed} cargo test -p livekit-data --test simulation {name}");
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// 40 ms there and back, and nothing else.
+fn good() -> LinkConfig {
+    LinkConfig::half_of(ms(40), Duration::ZERO, 0.0)
+}
+
+/// A mobile network on a bad day: 120 ms, 5 % lost each way, some late, out of order or twice.
+fn bad() -> LinkConfig {
+    LinkConfig {
+        duplicate: 0.01,
+        reorder: Some(Reorder {
+            share: 0.01,
+            by: ms(30),
+        }),
+        ..LinkConfig::half_of(ms(120), ms(8), 0.05)
+    }
+}
+
+fn is_resumed(event: &Event) -> bool {
+    matches!(event, Event::Resumed)
+}
+
+fn is_rejoined(event: &Event) -> bool {
+    matches!(event, Event::Rejoined { .. })
+}
+
+#[test]
+fn a_good_line_is_left_alone() {
+    play(5, |seed| {
+        let mut world = World::pair(&good(), seed);
+        world.run_for(ms(10_000));
+        world.finish();
+        world.check();
+        for client in &world.clients {
+            assert_eq!(client.connection.stats(), Default::default());
+            let lossy = &client.received.iter().find(|((_, reliable), _)| !reliable);
+            assert!(lossy.unwrap().1.len() > 600);
+        }
+    });
+}
+
+#[test]
+fn a_bad_line_loses_no_reliable_packet_and_no_session() {
+    play(20, |seed| {
+        let mut world = World::pair(&bad(), seed);
+        world.run_for(ms(10_000));
+        world.finish();
+        world.check();
+        for client in &world.clients {
+            assert_eq!(client.count(is_rejoined), 0, "{:?}", client.events);
+            let lossy = &client.received.iter().find(|((_, reliable), _)| !reliable);
+            assert!(lossy.unwrap().1.len() > 500);
+        }
+    });
+}
+
+#[test]
+fn a_signal_that_drops_again_and_again_stops_nothing() {
+    play(10, |seed| {
+        let mut world = World::pair(&bad(), seed);
+        for _ in 0..5 {
+            world.run_for(ms(1_500));
+            world.cut_signal(0);
+        }
+        world.run_for(ms(3_000));
+        world.finish();
+        world.check();
+        let alice = &world.clients[0];
+        assert_eq!(alice.count(is_rejoined), 0, "{:?}", alice.events);
+        assert!(alice.count(is_resumed) >= 5, "{:?}", alice.events);
+    });
+}
+
+/// From the end of an outage of both directions until packets arrive again, in both, and whether
+/// that took a new session.
+fn outage(seed: u64, line: &LinkConfig, lasting: Duration, with_tcp: bool) -> (Duration, bool) {
+    let mut world = World::pair(line, seed);
+    world.run_for(ms(2_000 + seed * 37 % 500));
+    world.set_udp_down(0, true);
+    world.clients[0].tcp_down = with_tcp;
+    world.run_for(lasting);
+    world.set_udp_down(0, false);
+    world.clients[0].tcp_down = false;
+    let back = world.now;
+    world.run_for(ms(10_000));
+    let rejoined = world.clients[0].count(is_rejoined) > 0;
+    let first = |client: &world::Client| client.first_packet_after(back + line.latency * 2);
+    let slowest = world
+        .clients
+        .iter()
+        .map(|client| first(client).unwrap_or(Duration::MAX))
+        .max();
+    world.finish();
+    world.check();
+    (slowest.unwrap().saturating_sub(back), rejoined)
+}
+
+#[test]
+fn traffic_flows_soon_after_an_outage() {
+    for lasting in [300, 1_000, 3_000, 10_000] {
+        for with_tcp in [false, true] {
+            play(10, |seed| {
+                let (after, rejoined) = outage(seed, &good(), ms(lasting), with_tcp);
+                // A new session takes some twelve round trips of 40 ms; and the model's ICE may
+                // lag behind the first packet of DTLS, which goes again after a second.
+                let bound = if rejoined { ms(2_200) } else { ms(1_000) };
+                assert!(after <= bound, "{after:?} after {lasting} ms, {with_tcp}");
+            });
+        }
+    }
+}
+
+#[test]
+fn an_outage_on_a_bad_line_is_survived() {
+    play(20, |seed| {
+        // A lost packet of the new session's handshakes takes a second or three to be repeated, or
+        // the whole attempt is.
+        let (after, _) = outage(seed, &bad(), ms(500 + seed * 250), seed % 2 == 0);
+        assert!(after <= ms(10_000), "{after:?}");
+    });
+}
+
+#[test]
+fn a_nat_that_forgets_is_followed() {
+    play(10, |seed| {
+        let mut world = World::pair(&good(), seed);
+        world.run_for(ms(2_000));
+        world.rebind(0);
+        let then = world.now;
+        world.run_for(ms(4_000));
+        for client in &world.clients {
+            let first = client.first_packet_after(then + ms(100));
+            assert!(
+                first.is_some_and(|first| first <= then + ms(2_500)),
+                "{first:?}"
+            );
+        }
+        world.finish();
+        world.check();
+    });
+}
+
+#[test]
+fn a_server_that_restarts_has_everybody_back() {
+    play(10, |seed| {
+        let mut world = World::pair(&good(), seed);
+        world.run_for(ms(2_000));
+        world.sfu_down = true;
+        world.run_for(ms(200 + seed * 300));
+        world.sfu.restart();
+        world.sfu_down = false;
+        let back = world.now;
+        world.run_for(ms(5_000));
+        for client in &world.clients {
+            let first = client.first_packet_after(back).unwrap();
+            assert!(first <= back + ms(3_500), "{:?}", first - back);
+            assert_eq!(client.count(is_rejoined), 1, "{:?}", client.events);
+        }
+        world.finish();
+        world.check();
+    });
+}
+
+#[test]
+fn a_server_that_stays_away_ends_it_in_time() {
+    play(5, |seed| {
+        let mut world = World::pair(&good(), seed);
+        world.run_for(ms(1_000));
+        world.sfu_down = true;
+        world.run_for(ms(31_000));
+        for client in &world.clients {
+            assert_eq!(client.closed, Some(CloseReason::ConnectionLost));
+        }
+    });
+}
+
+#[test]
+fn one_who_was_removed_does_not_come_back() {
+    play(10, |seed| {
+        let mut world = World::pair(&bad(), seed);
+        world.run_for(ms(1_000));
+        if seed % 2 == 0 {
+            // While it is away.
+            world.set_udp_down(0, true);
+            world.run_for(ms(1_500));
+        }
+        world.sfu.kick("alice");
+        world.run_for(ms(500));
+        world.set_udp_down(0, false);
+        world.run_for(ms(5_000));
+        assert_eq!(
+            world.clients[0].closed,
+            Some(CloseReason::ParticipantRemoved)
+        );
+        assert_eq!(world.sfu.identities(), ["bob"]);
+        world.finish();
+        world.check();
+    });
+}
+
+#[test]
+fn who_may_only_resume_ends_where_that_does_not_help() {
+    play(10, |seed| {
+        let mut world = World::new();
+        let mut config = Config::new("token");
+        config.reconnect = Reconnect::Resume;
+        world.add_with("alice", config, good(), seed);
+        world.add("bob", good(), seed + 100);
+        world.run_until_joined();
+        world.set_sending(true);
+        world.run_for(ms(1_000));
+        world.cut_signal(0);
+        world.run_for(ms(1_000));
+        assert_eq!(world.clients[0].count(is_resumed), 1);
+        world.set_udp_down(0, true);
+        world.run_for(ms(5_000));
+        world.set_udp_down(0, false);
+        world.run_for(ms(3_000));
+        let alice = &world.clients[0];
+        let over = alice.closed == Some(CloseReason::ConnectionLost);
+        assert!(over || alice.count(is_resumed) == 2, "{:?}", alice.events);
+        world.finish();
+        world.check();
+    });
+}
+
+#[test]
+fn leaving_while_it_is_lost_ends_at_once() {
+    play(5, |seed| {
+        let mut world = World::pair(&good(), seed);
+        world.run_for(ms(1_000));
+        world.set_udp_down(0, true);
+        world.run_for(ms(1_500));
+        world.leave(0);
+        world.run_for(ms(10));
+        assert_eq!(world.clients[0].closed, Some(CloseReason::Requested));
+    });
+}
+
+#[test]
+fn a_join_through_an_outage_comes_to_an_end() {
+    play(20, |seed| {
+        let mut world = World::new();
+        world.add("alice", bad(), seed);
+        world.run_for(ms(seed * 40));
+        world.set_udp_down(0, true);
+        world.clients[0].tcp_down = seed % 2 == 0;
+        world.run_for(ms(1_000));
+        world.set_udp_down(0, false);
+        world.clients[0].tcp_down = false;
+        world.run_for(ms(40_000));
+        let alice = &world.clients[0];
+        let joined = alice.connection.session().is_some();
+        assert!(joined || alice.closed.is_some(), "neither in nor out");
+    });
+}
+
+/// Everything at any time, drawn from the seed; then a calm in which all must be well again.
+#[test]
+fn after_any_faults_everybody_is_back() {
+    play(60, |seed| {
+        let line = if seed % 3 == 0 { bad() } else { good() };
+        let mut world = World::pair(&line, seed);
+        let mut random = seed;
+        let mut draw = |below: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        for _ in 0..12 {
+            let client = usize::try_from(draw(2)).unwrap();
+            match draw(6) {
+                0 => world.cut_signal(client),
+                1 => world.rebind(client),
+                2 => {
+                    world.sfu_down = true;
+                    world.run_for(ms(draw(1_500)));
+                    world.sfu.restart();
+                    world.sfu_down = false;
+                }
+                3 => world.clients[client].tcp_down ^= true,
+                _ => {
+                    world.set_udp_down(client, true);
+                    world.run_for(ms(draw(4_000)));
+                    world.set_udp_down(client, false);
+                }
+            }
+            world.run_for(ms(draw(1_500)));
+        }
+        for client in 0..2 {
+            world.clients[client].tcp_down = false;
+        }
+        world.run_for(ms(12_000));
+        let calm = world.now;
+        world.run_for(ms(2_000));
+        for client in &world.clients {
+            assert_eq!(client.closed, None, "{:?}", client.events);
+            let flowing = client.first_packet_after(calm);
+            assert!(
+                flowing.is_some_and(|at| at < calm + ms(1_000)),
+                "{} hears nothing: {:?}",
+                client.identity,
+                client.events
+            );
+        }
+        world.finish();
+        world.check();
+    });
+}
