@@ -49,6 +49,7 @@
 //! [client protocol]: https://docs.livekit.io/reference/internals/client-protocol/
 
 mod connection;
+mod crypto;
 mod data_track;
 mod event;
 mod packet;

@@ -3,6 +3,7 @@
 use super::OfferError;
 use super::probe::Prober;
 use super::watchdog::{CHECK_INTERVAL, FIRST_CHECK, Verdict, Watchdog};
+use crate::crypto;
 use crate::data_track::{FRAME_PACKETS, LABEL};
 use crate::packet::MAX_LOSSY_MESSAGE;
 use crate::{Channel, Transmit};
@@ -79,6 +80,7 @@ impl Peer {
     pub(super) fn new(role: Role, local: &[SocketAddr], now: Instant) -> Result<Self, OfferError> {
         let mut config: RtcConfig = Rtc::builder()
             .clear_codecs()
+            .set_crypto_provider(crypto::transport().clone())
             .set_mtu(DATAGRAM_TARGET..=DATAGRAM_WARN)
             .set_sctp_max_buffered_amount(SEND_BUFFER);
         config.set_initial_stun_rto(FIRST_CHECK);

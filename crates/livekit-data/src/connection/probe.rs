@@ -4,12 +4,10 @@
 //! lost link within a second. So once nothing has arrived for a moment, the same kind of check,
 //! a STUN binding request to the server's address, is sent here until something arrives.
 
-use crate::Transmit;
+use crate::{Transmit, crypto};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use str0m::config::CryptoProvider;
 use str0m::ice::{StunMessage, TransId};
 
 #[derive(Debug, Default)]
@@ -90,7 +88,7 @@ impl Prober {
         let mut contents = vec![0; MAX_REQUEST];
         let len = request
             .to_bytes(Some(remote.pwd.as_bytes()), &mut contents, |key, parts| {
-                crypto().sha1_hmac_provider.sha1_hmac(key, parts)
+                crypto::transport().sha1_hmac_provider.sha1_hmac(key, parts)
             })
             .ok()?;
         contents.truncate(len);
@@ -116,11 +114,6 @@ impl Credentials {
         // RFC 8839, section 5.4 allows no more.
         (ufrag.len() <= 256 && pwd.len() <= 256).then_some(Credentials { ufrag, pwd })
     }
-}
-
-fn crypto() -> &'static CryptoProvider {
-    static PROVIDER: OnceLock<CryptoProvider> = OnceLock::new();
-    PROVIDER.get_or_init(str0m::crypto::from_feature_flags)
 }
 
 /// Longer than the ICE agent's checks are apart, so that an idle link that works is left to them.

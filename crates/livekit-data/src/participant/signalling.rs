@@ -255,7 +255,7 @@ fn tls_config() -> io::Result<Arc<rustls::ClientConfig>> {
             "no root certificates found",
         ));
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = crate::crypto::tls();
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
