@@ -1,10 +1,12 @@
-//! The project's tasks: `cargo xtask dev`, `test`, `build`, `lint`, `bench`, `generate`, `setup`.
+//! The project's tasks: `cargo xtask dev`, `test`, `build`, `lint`, `bench`, `fuzz`, `generate`,
+//! `setup`.
 //!
 //! Each sets up what it needs on a bare machine, says what it does while it does it, and stops at
 //! the first failure with the command that mends it.
 
 mod bench;
 mod client;
+mod fuzz;
 mod generate;
 mod module;
 mod queries;
@@ -67,6 +69,14 @@ enum Task {
         #[arg(long)]
         data: Option<PathBuf>,
     },
+    /// Give random input to whatever reads bytes of others, in search of panics and endless loops.
+    Fuzz {
+        /// A file under fuzz/fuzz_targets/. All of them, one after the other, where absent.
+        target: Option<String>,
+        /// How long each one runs, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Generate what is committed and comes from something else.
     Generate {
         /// What; all of it where absent.
@@ -116,6 +126,7 @@ fn main() -> anyhow::Result<()> {
             record,
             data,
         } => bench::run_bench(&root, &name, quick, record, data.as_deref()),
+        Task::Fuzz { target, seconds } => fuzz::run_fuzz(&root, target.as_deref(), seconds),
         Task::Generate { what, check } => {
             if what != Some(Generated::Queries) {
                 generate::run(&root, check)?;
@@ -218,6 +229,16 @@ fn test(root: &Path) -> anyhow::Result<()> {
     run(cargo(root)
         .args(["test", "--workspace", "--no-fail-fast"])
         .env("LIVEKIT_SERVER", &livekit))?;
+    steps.next("livekit-data with its other cryptography");
+    // Not in one build with the rest, which would switch both on.
+    run(cargo(root)
+        .args(["test", "--package", "livekit-data", "--no-default-features"])
+        .args(["--features", "tokio,rust-crypto", "--lib"])
+        .args(["--test", "real_livekit", "--"])
+        .args(["join::", "channels::", "crypto::", "fuzz::"])
+        .env("LIVEKIT_SERVER", &livekit))?;
+    steps.next("random input for whatever reads bytes of others");
+    fuzz::run_fuzz(root, None, FUZZ_SECONDS)?;
     steps.next("browser tests");
     let chromium = setup::chromium()?;
     let browser_tests = || {
@@ -360,8 +381,12 @@ fn root() -> PathBuf {
 
 const SETUP_STEPS: u32 = 3;
 const BUILD_STEPS: u32 = SETUP_STEPS + 4;
-const TEST_STEPS: u32 = SETUP_STEPS + 8;
+const TEST_STEPS: u32 = SETUP_STEPS + 10;
 const LINT_STEPS: u32 = 8;
+
+/// For each target: enough to see that it runs. Who looks for something takes `cargo xtask fuzz`.
+const FUZZ_SECONDS: u32 = 5;
+
 /// What the pages are built from, within web/.
 const PAGE_SOURCES: &[&str] = &[
     "package-lock.json",

@@ -48,10 +48,17 @@
 //! [str0m]: https://docs.rs/str0m
 //! [client protocol]: https://docs.livekit.io/reference/internals/client-protocol/
 
+// cargo-fuzz and `cargo xtask fuzz` set `fuzzing`.
+#![allow(unexpected_cfgs)]
+
 mod connection;
 mod crypto;
 mod data_track;
 mod event;
+#[cfg(any(fuzzing, test))]
+#[allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+#[doc(hidden)]
+pub mod fuzz;
 mod packet;
 #[cfg(feature = "tokio")]
 mod participant;
