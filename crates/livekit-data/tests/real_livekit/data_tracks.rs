@@ -54,10 +54,12 @@ async fn frames_of_any_length_arrive_whole_and_in_order_until_the_track_ends() {
     assert!(numbers.is_sorted());
     let stats = bob.stats().tracks;
     assert_eq!(stats.received, numbers.len() as u64);
-    assert_eq!(stats.received + stats.missed, FRAMES, "{stats:?}");
+    let span = numbers.last().unwrap() - numbers.first().unwrap() + 1;
+    assert_eq!(stats.received + stats.missed, span, "{stats:?}");
     // A busy machine drops datagrams.
-    assert!(stats.missed <= FRAMES / 2, "{stats:?}");
-    assert_eq!(alice.stats().tracks.sent, FRAMES);
+    assert!(stats.received >= FRAMES / 2, "{stats:?}");
+    let sent = alice.stats().tracks;
+    assert_eq!(sent.sent + sent.dropped_sending, FRAMES, "{sent:?}");
 
     let longest = vec![7; MAX_FRAME];
     while {

@@ -109,7 +109,10 @@ impl Sfu {
                 proto::leave_request::Action::Disconnect,
             );
         }
-        let mut rtc = Rtc::builder().clear_codecs().build(self.now);
+        let mut rtc = Rtc::builder()
+            .clear_codecs()
+            .set_crypto_provider(std::sync::Arc::new(str0m_aws_lc_rs::default_provider()))
+            .build(self.now);
         rtc.add_local_candidate(Candidate::host(self.address, "udp").unwrap());
         rtc.handle_input(Input::Timeout(self.now)).unwrap();
         let parsed = SdpOffer::from_sdp_string(&offer.sdp).unwrap();
