@@ -12,6 +12,7 @@ use peer::{Carrier, LOSSY_BUFFER, Peer, RELIABLE_BUFFER, Role, Taken};
 use prost::Message as _;
 use proto::signal_request::Message as Request;
 use recovery::{Recovery, Step};
+use relaying::Relaying;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ mod outbox;
 mod peer;
 mod probe;
 mod recovery;
+mod relaying;
 mod request;
 mod signals;
 mod tracks;
@@ -88,6 +90,7 @@ pub struct Connection {
     /// Interval and timeout of pings in seconds, as the server wants them.
     pings: (i32, i32),
     recovery: Option<Recovery>,
+    relaying: Relaying,
     /// When to leave at the latest, once leaving.
     leaving: Option<Instant>,
     /// Whether all that was sent reliably has arrived since leaving began.
@@ -122,6 +125,10 @@ impl Connection {
     /// If one of them cannot be a candidate, such as `0.0.0.0`.
     pub fn new(config: Config, local: &[SocketAddr], now: Instant) -> Result<Self, OfferError> {
         let two = config.peer_connections == PeerConnections::Two;
+        let direct = match config.ice {
+            IcePolicy::All => local,
+            IcePolicy::Relay => &[],
+        };
         let mut connection = Connection {
             local: local.to_vec(),
             subscriber_local: Vec::new(),
@@ -129,7 +136,7 @@ impl Connection {
             now,
             dirty: true,
             two,
-            publisher: Peer::new(Role::Publisher, local, now)?,
+            publisher: Peer::new(Role::Publisher, direct, now)?,
             subscriber: None,
             outbox: Outbox::default(),
             latest: VecDeque::new(),
@@ -142,6 +149,7 @@ impl Connection {
             keepalive: None,
             pings: (0, 0),
             recovery: None,
+            relaying: Relaying::new(config.seed),
             leaving: None,
             flushed: false,
             ended: None,
@@ -187,7 +195,8 @@ impl Connection {
     ///
     /// If one of them cannot be a candidate.
     pub fn set_local_addresses(&mut self, local: &[SocketAddr]) -> Result<(), OfferError> {
-        self.publisher.set_local_addresses(local)?;
+        let direct = self.direct(local);
+        self.publisher.set_local_addresses(direct)?;
         self.local = local.to_vec();
         self.moved = true;
         self.dirty = true;
@@ -241,6 +250,10 @@ impl Connection {
             return;
         }
         self.now = now;
+        if self.relays_take(local, from, datagram) {
+            self.drive();
+            return;
+        }
         let peer = match &mut self.subscriber {
             Some(subscriber) if subscriber.has_local_address(local) => subscriber,
             _ => &mut self.publisher,
@@ -270,6 +283,7 @@ impl Connection {
             peer.handle_timeout(now);
         }
         self.tracks.handle_timeout(now);
+        self.relays_timeout();
         self.recover_if_due();
         self.drive();
     }
@@ -345,7 +359,8 @@ impl Connection {
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.drive_if_dirty();
-        self.transmits.pop_front()
+        let direct = self.transmits.pop_front();
+        direct.or_else(|| self.relaying.poll_transmit())
     }
 
     /// The next binary message for the WebSocket: an encoded `SignalRequest`.
@@ -371,14 +386,22 @@ impl Connection {
         }
         let recovery = self.recovery.as_ref().map(Recovery::timeout);
         let keepalive = self.keepalive.as_ref().map(Keepalive::timeout);
+        let relaying = self.relaying.poll_timeout();
         let peers = self.subscriber.iter().map(Peer::timeout);
         let tracks = self.tracks.poll_timeout();
-        [recovery, keepalive, tracks, self.leaving, self.ended]
-            .into_iter()
-            .flatten()
-            .chain(peers)
-            .chain([self.publisher.timeout()])
-            .min()
+        [
+            recovery,
+            keepalive,
+            tracks,
+            relaying,
+            self.leaving,
+            self.ended,
+        ]
+        .into_iter()
+        .flatten()
+        .chain(peers)
+        .chain([self.publisher.timeout()])
+        .min()
     }
 
     fn check_may_send(&self) -> Result<(), SendError> {
@@ -422,6 +445,7 @@ impl Connection {
             self.closed = true;
             self.dial = None;
             self.recovery = None;
+            self.relaying.release();
             self.events.push_back(Event::Closed(reason));
         }
     }

@@ -1,6 +1,6 @@
 //! What a connection reports.
 
-use crate::{Channel, TrackEvent, TrackStats};
+use crate::{Channel, RelayError, TrackEvent, TrackStats};
 use bytes::Bytes;
 use livekit_protocol as proto;
 use std::collections::BTreeMap;
@@ -148,6 +148,9 @@ pub enum CloseReason {
     /// The token is not accepted, most likely since it has expired.
     #[error("the server does not accept the token; join again with a new one")]
     Unauthorized,
+    /// Only TURN servers may be used, and none of them can; the last one's reason.
+    #[error("no relay: {0}")]
+    NoRelay(RelayError),
     /// The network failed, or the server does not answer any more.
     #[error("the connection to the server was lost; join again")]
     ConnectionLost,

@@ -63,6 +63,7 @@ mod packet;
 #[cfg(feature = "tokio")]
 mod participant;
 mod roster;
+mod turn;
 
 pub use connection::{
     Config, Connection, DataTracks, Dial, DialFailure, IcePolicy, OfferError, PeerConnections,
@@ -74,4 +75,8 @@ pub use data_track::{
 pub use event::{CloseReason, Event, Loss, ParticipantInfo, Permissions, Session, Stats};
 pub use packet::{Channel, Encoder, Message, Packet, SendError};
 #[cfg(feature = "tokio")]
-pub use participant::{ConnectError, ConnectOptions, Events, JoinStage, Participant};
+pub use participant::{
+    CertificateError, ConnectError, ConnectOptions, Events, JoinStage, Participant, Proxies,
+    ProxySettings, RootCertificates,
+};
+pub use turn::{RelayError, RelayId, RelayRequest, RelaySecurity};

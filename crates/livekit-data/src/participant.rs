@@ -4,6 +4,7 @@ use crate::{
     Channel, CloseReason, Config, Connection, Encoder, Event, Message, Packet, SendError, Session,
     Stats, TrackEvent,
 };
+use dial::Dialler;
 use driver::Driver;
 use latest::Latest;
 use signalling::Server;
@@ -17,15 +18,21 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout_at;
 use tracks::{OutgoingFrame, TrackRequest};
 
+mod dial;
 mod driver;
 mod error;
 mod latest;
+mod proxy;
+mod relays;
 mod signal;
 mod signalling;
 mod sockets;
+mod tls;
 mod tracks;
 
 pub use error::{ConnectError, JoinStage};
+pub use proxy::{Proxies, ProxySettings};
+pub use tls::{CertificateError, RootCertificates};
 
 /// Where and how to join.
 #[derive(Debug, Clone)]
@@ -38,6 +45,10 @@ pub struct ConnectOptions {
     /// connection to the server uses, and another where that changes: right unless media takes
     /// another route than signalling.
     pub bind: Vec<IpAddr>,
+    /// Who may sign the certificates of the server, of TURN servers and of a proxy.
+    pub roots: RootCertificates,
+    /// Whether signalling, and TURN over TCP, go through an HTTP proxy.
+    pub proxies: Proxies,
     /// The token, and what to do when the network fails.
     pub connection: Config,
 }
@@ -52,6 +63,8 @@ impl ConnectOptions {
             url: url.into(),
             join_timeout: Duration::from_secs(10),
             bind: Vec::new(),
+            roots: RootCertificates::system(),
+            proxies: Proxies::Environment,
             connection,
         }
     }
@@ -364,20 +377,17 @@ async fn join(
     shared: Arc<Shared>,
     handler: impl FnMut(Event) -> bool + Send + 'static,
 ) -> Result<Participant, ConnectError> {
-    let server = Arc::new(Server::parse(&options.url)?);
+    let dialler = Dialler::new(options.roots, options.proxies);
+    let server = Arc::new(Server::parse(&options.url, dialler)?);
     let deadline = tokio::time::Instant::now() + options.join_timeout;
     let late = |stage| ConnectError::Timeout {
         stage,
         after: options.join_timeout,
     };
     let dial = timeout_at(deadline, server.dial()).await;
-    let tcp = dial.map_err(|_| late(JoinStage::Reach))??;
+    let connected = dial.map_err(|_| late(JoinStage::Reach))??;
     // The address that reaches the server's signalling is the one to offer for media as well.
-    let route = tcp
-        .local_addr()
-        .map_err(|source| server.unreachable(source))?
-        .ip();
-    let sockets = Sockets::bind(&options.bind, route).map_err(ConnectError::Bind)?;
+    let sockets = Sockets::bind(&options.bind, connected.local).map_err(ConnectError::Bind)?;
     let connection = Connection::new(options.connection, &sockets.addresses(), Instant::now())?;
 
     let (lossy, lossy_queue) = mpsc::channel(LOSSY_QUEUE);
@@ -394,7 +404,7 @@ async fn join(
         connection,
         sockets,
         server,
-        tcp,
+        connected,
         queues,
         shared.clone(),
         handler,

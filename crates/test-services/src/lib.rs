@@ -21,7 +21,7 @@ mod program;
 mod redis;
 mod server;
 
-pub use livekit::{LiveKit, LiveKitOptions};
+pub use livekit::{LiveKit, LiveKitOptions, Turn};
 pub use ports::{free_tcp_port, free_udp_port};
 pub use postgres::{Durability, Postgres};
 pub use program::program;

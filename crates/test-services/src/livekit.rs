@@ -1,7 +1,7 @@
 //! A LiveKit server for a test.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,6 +31,28 @@ pub struct LiveKitOptions {
     pub webhook_url: Option<String>,
     /// Whether participants may publish data tracks.
     pub data_tracks: bool,
+    /// Its own TURN server.
+    pub turn: Option<Turn>,
+    /// Whether its signalling is at `::1` in place of 127.0.0.1. Its datagrams are not: pion takes
+    /// no address that begins with 96 zero bits for one of IPv6.
+    pub ipv6: bool,
+}
+
+/// How a LiveKit server's own TURN server is reached.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// Over UDP.
+    Udp,
+    /// Over TLS, with this certificate and key in PEM. Participants are told of port 443 whatever
+    /// the port is, as behind a load balancer; see [`LiveKit::turn_tls_port`].
+    Tls {
+        /// Name that participants are told.
+        domain: String,
+        /// Text of the certificate.
+        certificate: String,
+        /// Text of its key.
+        key: String,
+    },
 }
 
 impl LiveKitOptions {
@@ -48,6 +70,8 @@ struct Ports {
     http: u16,
     tcp: u16,
     udp: u16,
+    turn_udp: u16,
+    turn_tls: u16,
 }
 
 impl LiveKit {
@@ -81,6 +105,8 @@ impl LiveKit {
                     http: free_tcp_port(),
                     tcp: free_tcp_port(),
                     udp: free_udp_port(),
+                    turn_udp: free_udp_port(),
+                    turn_tls: free_tcp_port(),
                 },
             };
             if server.run() {
@@ -94,14 +120,19 @@ impl LiveKit {
         panic!("livekit-server does not start");
     }
 
-    /// `ws://127.0.0.1:PORT`.
+    /// `ws://127.0.0.1:PORT`, or `ws://[::1]:PORT`.
     pub fn url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.ports.http)
+        format!("ws://{}", self.http_address())
+    }
+
+    /// Port of its TURN server over TLS, where it has one.
+    pub fn turn_tls_port(&self) -> u16 {
+        self.ports.turn_tls
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn http_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.http)
+        format!("http://{}", self.http_address())
     }
 
     /// Ends it at once, as `kill -9` does.
@@ -143,7 +174,8 @@ impl LiveKit {
     }
 
     fn configuration(&self) -> String {
-        let Ports { http, tcp, udp } = self.ports;
+        let Ports { http, tcp, udp, .. } = self.ports;
+        let ip = self.ip();
         let (key, secret) = (Self::KEY, Self::SECRET);
         let LiveKitOptions {
             auto_create,
@@ -153,7 +185,7 @@ impl LiveKit {
         } = self.options;
         let mut text = format!(
             "port: {http}\n\
-             bind_addresses: [127.0.0.1]\n\
+             bind_addresses: ['{ip}']\n\
              keys: {{{key}: {secret}}}\n\
              enable_data_tracks: {data_tracks}\n\
              rtc:\n  \
@@ -173,12 +205,56 @@ impl LiveKit {
         if let Some(url) = &self.options.webhook_url {
             text.push_str(&format!("webhook: {{api_key: {key}, urls: ['{url}']}}\n"));
         }
+        if let Some(turn) = &self.options.turn {
+            text.push_str(&self.turn_configuration(turn));
+        }
         text
+    }
+
+    fn turn_configuration(&self, turn: &Turn) -> String {
+        let Ports {
+            turn_udp, turn_tls, ..
+        } = self.ports;
+        let way = match turn {
+            Turn::Udp => format!("udp_port: {turn_udp}"),
+            Turn::Tls {
+                domain,
+                certificate,
+                key,
+            } => {
+                let file = |name: &str, text: &str| {
+                    let path = self.process.directory().join(name);
+                    std::fs::write(&path, text).expect("the server's directory can be written");
+                    path.display().to_string()
+                };
+                format!(
+                    "tls_port: {turn_tls}, domain: {domain}, cert_file: '{}', key_file: '{}'",
+                    file("turn.crt", certificate),
+                    file("turn.key", key)
+                )
+            }
+        };
+        // What it relays to is on this machine too, which it refuses by default.
+        format!(
+            "turn: {{enabled: true, bind_addresses: [127.0.0.1], {way}, \
+             allow_restricted_peer_cidrs: ['127.0.0.0/8']}}\n"
+        )
+    }
+
+    fn ip(&self) -> IpAddr {
+        match self.options.ipv6 {
+            true => Ipv6Addr::LOCALHOST.into(),
+            false => Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+
+    fn http_address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.ports.http)
     }
 
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.ports.http))?;
+            let mut stream = TcpStream::connect(self.http_address())?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
             let mut answer = String::new();

@@ -96,9 +96,11 @@ impl Connection {
             Err(_) => self.close_for_too_many(),
         }
         self.tracks_joined(&join.other_participants);
+        self.learn_relays(&join.ice_servers, join.client_configuration.as_ref());
         if self.two {
             self.offer_both();
         }
+        self.gather_relays();
         let now = self.now;
         if let Some(recovery) = &mut self.recovery {
             recovery.wait_for_transport(now);
@@ -107,7 +109,11 @@ impl Connection {
 
     /// The publisher's offer; the server makes the subscriber's.
     fn offer_both(&mut self) {
-        match Peer::new(Role::Subscriber, &self.subscriber_local, self.now) {
+        match Peer::new(
+            Role::Subscriber,
+            self.direct(&self.subscriber_local),
+            self.now,
+        ) {
             Ok(subscriber) => self.subscriber = Some(subscriber),
             Err(error) => {
                 self.close(CloseReason::Other(error.to_string()));
@@ -308,9 +314,10 @@ impl Connection {
                     false => request::resume(&sid),
                 });
             }
-            Step::Rejoin => match Peer::new(Role::Publisher, &self.local, now) {
+            Step::Rejoin => match Peer::new(Role::Publisher, self.direct(&self.local), now) {
                 Ok(publisher) => {
                     self.publisher = publisher;
+                    self.relaying.release();
                     self.moved = false;
                     self.settle_outbox();
                     self.dial_join();
@@ -367,6 +374,11 @@ impl Connection {
         } else if let Some(offer) = self.publisher.restart_ice() {
             // The server does the same for the subscriber by itself.
             self.signal(Request::Offer(offer));
+            self.learn_relays(
+                &response.ice_servers,
+                response.client_configuration.as_ref(),
+            );
+            self.gather_relays();
         }
     }
 

@@ -45,6 +45,7 @@ pub(super) struct Peer {
     rtc: Rtc,
     role: Role,
     local: Vec<SocketAddr>,
+    relayed: Vec<Candidate>,
     rtc_timeout: Instant,
     /// What the server has not answered yet, and its text.
     pending_offer: Option<(SdpPendingOffer, String)>,
@@ -52,6 +53,8 @@ pub(super) struct Peer {
     has_remote: bool,
     /// Remote candidates that came before the description that they belong to.
     early_candidates: Vec<String>,
+    /// How many came since ICE began.
+    candidates: usize,
     lossy: DataChannel,
     reliable: DataChannel,
     data_tracks: DataChannel,
@@ -90,11 +93,13 @@ impl Peer {
             rtc: config.build(now),
             role,
             local: Vec::new(),
+            relayed: Vec::new(),
             rtc_timeout: now,
             pending_offer: None,
             offers: 0,
             has_remote: false,
             early_candidates: Vec::new(),
+            candidates: 0,
             lossy: DataChannel::default(),
             reliable: DataChannel::default(),
             data_tracks: DataChannel::default(),
@@ -124,6 +129,23 @@ impl Peer {
         Ok(())
     }
 
+    /// Sends and receives at this address too; `local` is a socket's. Returns the candidate for
+    /// the server.
+    pub(super) fn add_relayed(&mut self, relayed: SocketAddr, local: SocketAddr) -> Option<String> {
+        let candidate = Candidate::relayed(relayed, local, "udp").ok()?;
+        let candidate = self.rtc.add_local_candidate(candidate)?.clone();
+        let text = candidate.to_sdp_string();
+        self.relayed.push(candidate);
+        Some(text)
+    }
+
+    /// The relayed addresses are gone.
+    pub(super) fn remove_relayed(&mut self) {
+        for candidate in std::mem::take(&mut self.relayed) {
+            self.rtc.direct_api().invalidate_candidate(&candidate);
+        }
+    }
+
     pub(super) fn has_local_address(&self, local: SocketAddr) -> bool {
         self.local.contains(&local)
     }
@@ -147,6 +169,7 @@ impl Peer {
         let (offer, pending) = changes.apply()?;
         self.ice_connected = false;
         self.has_remote = false;
+        self.candidates = 0;
         Some(self.offered(offer, pending))
     }
 
@@ -219,17 +242,22 @@ impl Peer {
         if self.has_remote {
             return self.add_candidate(candidate);
         }
-        if self.early_candidates.len() < MAX_EARLY_CANDIDATES {
+        let few = self.early_candidates.len() < MAX_CANDIDATES;
+        if few {
             self.early_candidates.push(candidate.to_owned());
         }
-        true
+        few
     }
 
     fn add_candidate(&mut self, candidate: &str) -> bool {
         match Candidate::from_sdp_string(candidate) {
             Ok(candidate) if candidate.proto() == Protocol::Udp => {
-                self.rtc.add_remote_candidate(candidate);
-                true
+                self.candidates += 1;
+                let few = self.candidates <= MAX_CANDIDATES;
+                if few {
+                    self.rtc.add_remote_candidate(candidate);
+                }
+                few
             }
             Ok(_) => true, // ICE over TCP is not spoken here
             Err(_) => false,
@@ -380,8 +408,10 @@ impl Peer {
                 })
             }
             str0m::Event::IceConnectionStateChange(state) => {
-                self.ice_connected = state.is_connected();
-                (state == IceConnectionState::Disconnected).then(|| {
+                let was_connected =
+                    std::mem::replace(&mut self.ice_connected, state.is_connected());
+                // Before, it means that no candidate so far fits, and others may come.
+                (was_connected && state == IceConnectionState::Disconnected).then(|| {
                     tracing::debug!("the server does not answer connectivity checks");
                     self.ended = true;
                     PeerEvent::Ended
@@ -505,7 +535,7 @@ const SEND_BUFFER: usize =
     RELIABLE_BUFFER + 64 * 1024 + LOSSY_BUFFER + TRACK_BUFFER + FRAME_PACKETS * MAX_LOSSY_MESSAGE;
 
 /// A server has a handful of addresses; each candidate comes with its own message.
-const MAX_EARLY_CANDIDATES: usize = 64;
+const MAX_CANDIDATES: usize = 64;
 
 /// Unanswered checks before the ICE agent gives up: half a minute, which is longer than anybody
 /// waits for a reconnect. Until then the same path may come back.

@@ -17,6 +17,7 @@ impl Connection {
 
     /// Asks the transport for everything it has, and does what follows from it.
     pub(super) fn drive(&mut self) {
+        self.drive_relays();
         loop {
             self.dirty = false;
             self.drive_peers();
@@ -32,6 +33,7 @@ impl Connection {
         self.watch();
         self.complete_if_open();
         self.leave_if_due();
+        self.relay_transmits();
         // What the last steps wrote goes out with the next drain.
     }
 

@@ -1,5 +1,7 @@
 //! Moves bytes between a [`Connection`] and its sockets.
 
+use super::dial::Connected;
+use super::relays::{RelayIo, RelayStreams};
 use super::signal::{Signal, SignalEvent};
 use super::signalling::Server;
 use super::sockets::Sockets;
@@ -11,7 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -29,7 +30,8 @@ pub(super) struct Driver<H> {
     datagram: Box<[u8]>,
     signal: Signal,
     /// Connected already, for the first WebSocket.
-    tcp: Option<TcpStream>,
+    connected: Option<Connected>,
+    relays: RelayStreams,
     timer: Pin<Box<Sleep>>,
     queues: Queues,
     pub(super) shared: Arc<Shared>,
@@ -50,7 +52,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
         connection: Connection,
         sockets: Sockets,
         server: Arc<Server>,
-        tcp: TcpStream,
+        connected: Connected,
         queues: Queues,
         shared: Arc<Shared>,
         handler: H,
@@ -59,8 +61,9 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             connection,
             sockets,
             datagram: vec![0; MAX_DATAGRAM].into(),
+            relays: RelayStreams::new(server.dialler()),
             signal: Signal::new(server),
-            tcp: Some(tcp),
+            connected: Some(connected),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             queues,
             shared,
@@ -116,7 +119,8 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
         // The queue closes first, so that a handle that sees `done` cannot send any more.
         drop(self.queues);
         self.shared.drained.notify_waiters();
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.signal.close()).await;
+        let close = async { tokio::join!(self.signal.close(), self.relays.close()) };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, close).await;
         self.shared.done.send_replace(true);
     }
 
@@ -129,11 +133,17 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             }
         }
         if let Some(dial) = self.connection.poll_dial() {
-            self.signal.dial(dial, self.tcp.take());
+            self.signal.dial(dial, self.connected.take());
         }
         while let Some(transmit) = self.connection.poll_transmit() {
             self.sockets
                 .send(transmit.source, transmit.destination, &transmit.contents);
+        }
+        while let Some((id, message)) = self.connection.poll_relay_transmit() {
+            self.relays.send(id, message);
+        }
+        while let Some(request) = self.connection.poll_relay() {
+            self.relays.request(request);
         }
         while let Some(signal) = self.connection.poll_signal() {
             if !self.signal.send(signal) {
@@ -189,6 +199,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             }
             () = self.shared.latest_waiting.notified(), if !self.leaving => self.send_latest(),
             event = self.signal.next() => self.handle_signal(event),
+            event = self.relays.next() => self.handle_relay(event),
             () = self.shared.leave.notified(), if !self.leaving => self.leave(),
             () = &mut self.timer, if due.is_some() => {
                 self.connection.handle_timeout(Instant::now());
@@ -200,8 +211,8 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
         let now = Instant::now();
         match event {
             SignalEvent::Opened(route) => {
-                let moved = route.map(|route| self.sockets.follow(route));
-                if let Some(Ok(Some(addresses))) = moved
+                let moved = self.sockets.follow(route);
+                if let Ok(Some(addresses)) = moved
                     && let Err(error) = self.connection.set_local_addresses(&addresses)
                 {
                     tracing::debug!(%error, "cannot use the new local address");
@@ -216,6 +227,16 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             }
             SignalEvent::Message(message) => self.connection.handle_signal(&message, now),
             SignalEvent::Lost => self.connection.handle_signal_lost(now),
+        }
+    }
+
+    fn handle_relay(&mut self, event: RelayIo) {
+        let (connection, now) = (&mut self.connection, Instant::now());
+        match event {
+            RelayIo::Resolved(id, found) => connection.handle_relay_resolved(id, &found, now),
+            RelayIo::Open(id, server) => connection.handle_relay_open(id, server, now),
+            RelayIo::Data(id, bytes) => connection.handle_relay_data(id, &bytes, now),
+            RelayIo::Lost(id) => connection.handle_relay_lost(id, now),
         }
     }
 

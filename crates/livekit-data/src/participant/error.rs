@@ -25,9 +25,19 @@ pub enum ConnectError {
         /// What the system says.
         source: io::Error,
     },
+    /// The proxy that the environment or the options name does not let through.
+    #[error(
+        "cannot go through the proxy {proxy}: {reason}; check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or the options' own settings"
+    )]
+    Proxy {
+        /// Host and port.
+        proxy: String,
+        /// What was wrong.
+        reason: String,
+    },
     /// No trusted encrypted connection.
     #[error(
-        "cannot set up TLS with {server}: {source}; check the server's certificate, and that this system's root certificates are installed"
+        "cannot set up TLS with {server}: {source}; check the server's certificate, and that its root is one of the system's or of the options'"
     )]
     Tls {
         /// Host and port.

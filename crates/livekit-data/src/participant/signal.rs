@@ -1,6 +1,7 @@
 //! The WebSocket while it is opened, used and lost.
 
 use super::ConnectError;
+use super::dial::Connected;
 use super::signalling::{Server, WebSocket};
 use crate::{Dial, DialFailure};
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// One WebSocket after the other, each with the messages that wait to go out over it.
@@ -28,12 +28,12 @@ enum State {
     Open(Box<WebSocket>),
 }
 
-type Opened = Result<(WebSocket, Option<IpAddr>), ConnectError>;
+type Opened = Result<(WebSocket, IpAddr), ConnectError>;
 
 /// What happened to it.
 pub(super) enum SignalEvent {
     /// It is open, and goes from this address.
-    Opened(Option<IpAddr>),
+    Opened(IpAddr),
     Failed(ConnectError),
     Message(Bytes),
     Lost,
@@ -49,20 +49,19 @@ impl Signal {
         }
     }
 
-    /// Opens another WebSocket in place of the one before, over `tcp` if that is connected.
-    pub(super) fn dial(&mut self, dial: Dial, tcp: Option<TcpStream>) {
+    /// Opens another WebSocket in place of the one before, over `connected` if there is one already.
+    pub(super) fn dial(&mut self, dial: Dial, connected: Option<Connected>) {
         self.outgoing.clear();
         self.flushing = false;
         let server = self.server.clone();
         self.state = State::Opening(Box::pin(async move {
-            let tcp = match tcp {
-                Some(tcp) => tcp,
+            let connected = match connected {
+                Some(connected) => connected,
                 None => server.dial().await?,
             };
-            let route = tcp.local_addr().ok().map(|address| address.ip());
             let token = dial.token.expose();
-            let websocket = server.upgrade(tcp, &dial.path, token).await?;
-            Ok((websocket, route))
+            let websocket = server.upgrade(connected.io, &dial.path, token).await?;
+            Ok((websocket, connected.local))
         }));
     }
 

@@ -4,38 +4,39 @@
 //! the log at its most verbose level, and the request holds the token.
 
 use super::ConnectError;
+use super::dial::{Connected, DialError, Dialler, Io, Security};
+use super::proxy::authority;
 use crate::CloseReason;
-use rustls::pki_types::ServerName;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-pub(super) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type WebSocket = WebSocketStream<Io>;
 
 /// Where the server is, from its URL.
 #[derive(Debug)]
 pub(super) struct Server {
     host: String,
     port: u16,
-    tls: bool,
+    security: Security,
     /// Path in front of the server's own, empty unless it is behind a proxy.
     prefix: String,
+    dialler: Arc<Dialler>,
 }
 
 impl Server {
-    pub(super) fn parse(url: &str) -> Result<Self, ConnectError> {
+    pub(super) fn parse(url: &str, dialler: Dialler) -> Result<Self, ConnectError> {
         let invalid = |reason: &str| ConnectError::InvalidUrl {
             reason: reason.into(),
         };
         let uri: Uri = url.trim().parse().map_err(|_| invalid("it is not a URL"))?;
-        let tls = match uri.scheme_str() {
-            Some("ws" | "http") => false,
-            Some("wss" | "https") => true,
+        let security = match uri.scheme_str() {
+            Some("ws" | "http") => Security::Plain,
+            Some("wss" | "https") => Security::Tls,
             _ => return Err(invalid("its scheme is not one of ws, wss, http and https")),
         };
         // A query would be where a token is, so it is refused rather than shown or sent on.
@@ -44,34 +45,37 @@ impl Server {
                 "it holds a query or credentials, and the token is given apart",
             ));
         }
+        let default_port = match security {
+            Security::Plain => 80,
+            Security::Tls => 443,
+        };
         let host = uri.host().ok_or_else(|| invalid("it names no host"))?;
         Ok(Server {
             host: host.trim_matches(['[', ']']).to_owned(),
-            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
-            tls,
+            port: uri.port_u16().unwrap_or(default_port),
+            security,
             prefix: uri.path().trim_end_matches('/').to_owned(),
+            dialler: Arc::new(dialler),
         })
     }
 
-    /// Opens a TCP connection; by IPv4 where the name has both, since that is what LiveKit
-    /// offers for media unless told otherwise.
-    pub(super) async fn dial(&self) -> Result<TcpStream, ConnectError> {
-        let dial = async {
-            let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
-            let mut addresses: Vec<_> = found.collect();
-            addresses.sort_by_key(|address| address.is_ipv6());
-            TcpStream::connect(&addresses[..]).await
-        };
-        let tcp = dial.await.map_err(|source| self.unreachable(source))?;
-        tcp.set_nodelay(true)
-            .map_err(|source| self.unreachable(source))?;
-        Ok(tcp)
+    /// Opens a connection, which is not encrypted yet.
+    pub(super) async fn dial(&self) -> Result<Connected, ConnectError> {
+        let dialled = self.dialler.connect(&self.host, self.port, self.security);
+        dialled.await.map_err(|error| match error {
+            DialError::Unreachable(source) => self.unreachable(source),
+            DialError::Proxy { proxy, reason } => ConnectError::Proxy { proxy, reason },
+        })
+    }
+
+    pub(super) fn dialler(&self) -> Arc<Dialler> {
+        self.dialler.clone()
     }
 
     /// Opens the WebSocket at `path`.
     pub(super) async fn upgrade(
         &self,
-        tcp: TcpStream,
+        mut stream: Io,
         path: &str,
         token: &str,
     ) -> Result<WebSocket, ConnectError> {
@@ -81,11 +85,13 @@ impl Server {
                 server: self.name(),
             });
         }
-        let mut stream = if self.tls {
-            MaybeTlsStream::Rustls(self.encrypt(tcp).await?)
-        } else {
-            MaybeTlsStream::Plain(tcp)
-        };
+        if self.security == Security::Tls {
+            let encrypted = self.dialler.encrypt(&self.host, stream).await;
+            stream = encrypted.map_err(|source| ConnectError::Tls {
+                server: self.name(),
+                source,
+            })?;
+        }
         let key = generate_key();
         let request = format!(
             "GET {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -145,10 +151,7 @@ impl Server {
     }
 
     fn name(&self) -> String {
-        match self.host.contains(':') {
-            true => format!("[{}]:{}", self.host, self.port),
-            false => format!("{}:{}", self.host, self.port),
-        }
+        authority(&self.host, self.port)
     }
 
     fn strange(&self, reason: &str) -> ConnectError {
@@ -188,23 +191,6 @@ impl Server {
             }
         }
     }
-
-    async fn encrypt(
-        &self,
-        tcp: TcpStream,
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectError> {
-        let failed = |source| ConnectError::Tls {
-            server: self.name(),
-            source,
-        };
-        let name = ServerName::try_from(self.host.clone())
-            .map_err(|_| failed(io::Error::other("the host is not a valid name for TLS")))?;
-        let config = tls_config().map_err(failed)?;
-        tokio_rustls::TlsConnector::from(config)
-            .connect(name, tcp)
-            .await
-            .map_err(failed)
-    }
 }
 
 struct Head {
@@ -240,30 +226,6 @@ fn parse_head(received: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     Ok(Some((head, len)))
 }
 
-/// This system's roots, read once, with the cryptography named rather than taken from the
-/// process-wide default, which an application may have set to something else or not at all.
-fn tls_config() -> io::Result<Arc<rustls::ClientConfig>> {
-    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(config.clone());
-    }
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "no root certificates found",
-        ));
-    }
-    let provider = crate::crypto::tls();
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
-}
-
 /// `ErrRoomNotFound` in livekit-server's `pkg/service/errors.go`; a 404 without it means that
 /// the path is unknown.
 const ROOM_NOT_FOUND: &str = "requested room does not exist";
@@ -287,25 +249,31 @@ const SIGNAL_BUFFER: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::proxy::Proxies;
+    use super::super::tls::RootCertificates;
     use super::*;
+
+    fn parse(url: &str) -> Result<Server, ConnectError> {
+        Server::parse(
+            url,
+            Dialler::new(RootCertificates::system(), Proxies::Never),
+        )
+    }
 
     #[test]
     fn urls_are_read_as_http_and_websocket() {
-        let server = Server::parse("http://127.0.0.1:7880").unwrap();
+        let server = parse("http://127.0.0.1:7880").unwrap();
         assert_eq!(
-            (server.name().as_str(), server.tls),
-            ("127.0.0.1:7880", false)
+            (server.name().as_str(), server.security),
+            ("127.0.0.1:7880", Security::Plain)
         );
-        let server = Server::parse("wss://example.com/livekit/").unwrap();
+        let server = parse("wss://example.com/livekit/").unwrap();
         assert_eq!(
-            (server.name().as_str(), server.tls),
-            ("example.com:443", true)
+            (server.name().as_str(), server.security),
+            ("example.com:443", Security::Tls)
         );
         assert_eq!(server.prefix, "/livekit");
-        assert_eq!(
-            Server::parse("ws://[::1]:7880").unwrap().name(),
-            "[::1]:7880"
-        );
+        assert_eq!(parse("ws://[::1]:7880").unwrap().name(), "[::1]:7880");
     }
 
     #[test]
@@ -317,7 +285,7 @@ mod tests {
             "ws://h?access_token=s3cret",
             "ws://u:s3cret@h",
         ] {
-            let error = Server::parse(url).unwrap_err();
+            let error = parse(url).unwrap_err();
             assert!(matches!(error, ConnectError::InvalidUrl { .. }), "{url}");
             assert!(!error.to_string().contains("s3cret"));
         }
@@ -325,7 +293,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_repeats_the_token_is_not_shown_with_it() {
-        let server = Server::parse("ws://h").unwrap();
+        let server = parse("ws://h").unwrap();
         for status in [400, 401, 403, 404, 500] {
             let error = server.refusal(status, b"invalid token: abc.def.ghi", "abc.def.ghi");
             assert!(

@@ -1,5 +1,6 @@
 //! What tests do with a real LiveKit server.
-mod relay;
+pub(crate) mod certificate;
+pub(crate) mod relay;
 
 use livekit_api::access_token::{AccessToken, VideoGrants};
 use livekit_api::services::room::RoomClient;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-pub(crate) use gs_test_services::{LiveKit, LiveKitOptions};
+pub(crate) use gs_test_services::{LiveKit, LiveKitOptions, Turn};
 pub(crate) use relay::Relay;
 
 pub(crate) const KEY: &str = LiveKit::KEY;
