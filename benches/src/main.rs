@@ -3,9 +3,13 @@
 
 mod boards;
 mod bot;
+mod echo;
 mod feel;
+mod fleet;
+mod flood;
 mod http;
 mod latency;
+mod livekit;
 mod load;
 mod matchmaker;
 mod ratings;
@@ -46,7 +50,10 @@ struct Arguments {
 #[derive(Clone, Copy, ValueEnum)]
 enum Bench {
     Boards,
+    Echo,
     Feel,
+    Fleet,
+    Flood,
     Http,
     Latency,
     Matchmaker,
@@ -67,7 +74,10 @@ async fn main() -> anyhow::Result<()> {
         .context("a TLS provider is installed already")?;
     let report = match arguments.bench {
         Bench::Boards => boards::run(arguments.quick).await?,
+        Bench::Echo => echo::run(arguments.quick).await?,
         Bench::Feel => feel::run(arguments.quick)?,
+        Bench::Fleet => fleet::run(arguments.quick).await?,
+        Bench::Flood => flood::run(arguments.quick).await?,
         Bench::Http => http::run(arguments.quick).await?,
         Bench::Latency => latency::run(arguments.quick, schema(&arena()?)?).await?,
         Bench::Matchmaker => matchmaker::run(arguments.quick)?,

@@ -25,13 +25,17 @@ pub(crate) fn run_bench(
     }
     // They measure the store or a function by itself.
     let server = !matches!(name, "boards" | "matchmaker" | "ratings");
-    if server {
+    let participants = matches!(name, "echo" | "flood" | "fleet");
+    if server && !participants {
         crate::build(root, &mut Steps::new(crate::BUILD_STEPS))?;
     }
     if matches!(name, "boards" | "http") {
         crate::setup::databases(&mut Steps::new(1))?;
     }
     build_peer(root, name)?;
+    if participants {
+        build_participants(root)?;
+    }
     let mut command = crate::cargo(root);
     command.args([
         "run",
@@ -100,6 +104,28 @@ fn build_peer(root: &Path, name: &str) -> anyhow::Result<()> {
         std::fs::copy(module, target.join("cubes.wasm")).context("cannot copy the module")?;
     }
     Ok(())
+}
+
+/// Builds the programs with participants: ours, and that of the official Go SDK.
+fn build_participants(root: &Path) -> anyhow::Result<()> {
+    let mut command = crate::cargo(root);
+    command.args(["build", "--quiet", "--release", "--package", "gs-bench"]);
+    crate::steps::run(command.arg("--bins"))?;
+    if crate::setup::on_path("go").is_none() {
+        bail!(
+            "this bench is held against LiveKit's Go SDK, and there is no Go on PATH; install it \
+             with `apt-get install golang-go` if that gives 1.24.4 or newer, else from \
+             https://go.dev/doc/install"
+        );
+    }
+    let program = root.join("target/peers/livekit-go");
+    let mut command = std::process::Command::new("go");
+    command
+        .current_dir(root.join("benches/peers/livekit-go"))
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(".");
+    crate::steps::run(&mut command)
 }
 
 /// Replaces the bench's table in the document.
@@ -178,7 +204,10 @@ fn join(cells: impl Iterator<Item = String>) -> String {
 
 const NAMES: &[&str] = &[
     "boards",
+    "echo",
     "feel",
+    "fleet",
+    "flood",
     "http",
     "latency",
     "matchmaker",
