@@ -36,13 +36,25 @@
 //! number, and one that comes twice is dropped. [Data tracks](TrackEvent), where
 //! [switched on](DataTracks), go over a third channel, which is like the lossy one.
 //!
+//! # Ways through a network
+//!
+//! Datagrams go directly, or through the TURN servers (RFC 8656) that the server names: over UDP,
+//! then TCP and TLS, when no direct way is open within a second, or at once and only so with
+//! [`IcePolicy::Relay`] or where the server's configuration forces it. Signalling goes through the
+//! proxy (`Proxies`) that the environment names, as does TURN over TCP and TLS, and trusts the
+//! system's root certificates (`RootCertificates`) and those that are added. livekit-server tells
+//! participants that its own TURN server is at port 443 for TLS, whatever `turn.tls_port` is, and
+//! relays to no private address unless `turn.allow_restricted_peer_cidrs` lists it.
+//!
 //! # Deliberately absent
 //!
 //! - Media: nothing is published or subscribed to.
 //! - Resuming: a lost connection is reported as [`Event::Closed`], and its owner joins again.
 //!   Reliable packets that were on their way are then lost; number what must not be.
 //! - Data streams and RPC, and the schemas and encryption of data tracks: such packets are ignored.
-//! - ICE over TCP and TURN: the server's UDP port must be reachable.
+//! - ICE over TCP: where the server's UDP port cannot be reached, TURN is the way.
+//! - TURN over DTLS, and TURN servers that send on to others (error 300).
+//! - SOCKS proxies.
 //!
 //! [LiveKit]: https://livekit.io
 //! [str0m]: https://docs.rs/str0m
