@@ -45,21 +45,20 @@ async fn frames_of_any_length_arrive_whole_and_in_order_until_the_track_ends() {
             let number = frame.user_timestamp.unwrap();
             let len = lens[number as usize % lens.len()];
             assert_eq!(frame.payload, vec![number as u8; len]);
-            assert_eq!(frame.track, published);
+            assert_eq!(frame.track.name, published.name);
             numbers.push(number);
         }
         numbers
     };
     let (mut alice_events, numbers) = tokio::join!(sender, receiver);
     assert!(numbers.is_sorted());
-    let stats = bob.stats().tracks;
-    assert_eq!(stats.received, numbers.len() as u64);
-    let span = numbers.last().unwrap() - numbers.first().unwrap() + 1;
-    assert_eq!(stats.received + stats.missed, span, "{stats:?}");
-    // A busy machine drops datagrams.
-    assert!(stats.received >= FRAMES / 2, "{stats:?}");
-    let sent = alice.stats().tracks;
-    assert_eq!(sent.sent + sent.dropped_sending, FRAMES, "{sent:?}");
+    // Counters are published a moment after what they count.
+    let received = numbers.len() as u64;
+    until(|| bob.stats().tracks.received == received).await;
+    until(|| alice.stats().tracks.sent + alice.stats().tracks.dropped_sending == FRAMES).await;
+    // A machine that is busy for a second drops datagrams, and may even have to join again.
+    assert!(received >= FRAMES / 2, "{:?}", bob.stats());
+    assert!(received + bob.stats().tracks.missed <= FRAMES);
 
     let longest = vec![7; MAX_FRAME];
     while {
@@ -91,7 +90,7 @@ async fn frames_of_any_length_arrive_whole_and_in_order_until_the_track_ends() {
     .await;
     wait_for_track(&mut bob_events, |event| match event {
         TrackEvent::Unpublished(track) => {
-            assert_eq!(*track, published);
+            assert_eq!(track.name, published.name);
             Some(())
         }
         _ => None,
@@ -277,6 +276,15 @@ async fn publish(participant: &Participant, events: &mut Events, name: &str) -> 
     })
     .await;
     track
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.expect("in time");
 }
 
 async fn subscribed(events: &mut Events) {
