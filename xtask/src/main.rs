@@ -216,6 +216,7 @@ fn test(root: &Path) -> anyhow::Result<()> {
     let mut steps = Steps::new(TEST_STEPS);
     setup::tools(root, &mut steps)?;
     setup::browser(&mut steps)?;
+    setup::python(root, &mut steps)?;
     setup::databases(&mut steps)?;
     steps.next("building the games to WebAssembly");
     games(root)?;
@@ -228,7 +229,8 @@ fn test(root: &Path) -> anyhow::Result<()> {
     let livekit = setup::livekit_server(root)?;
     run(cargo(root)
         .args(["test", "--workspace", "--no-fail-fast"])
-        .env("LIVEKIT_SERVER", &livekit))?;
+        .env("LIVEKIT_SERVER", &livekit)
+        .env("CHROMIUM", setup::chromium()?))?;
     steps.next("livekit-data with its other cryptography");
     // Not in one build with the rest, which would switch both on.
     run(cargo(root)
@@ -381,7 +383,7 @@ fn root() -> PathBuf {
 
 const SETUP_STEPS: u32 = 3;
 const BUILD_STEPS: u32 = SETUP_STEPS + 4;
-const TEST_STEPS: u32 = SETUP_STEPS + 10;
+const TEST_STEPS: u32 = SETUP_STEPS + 11;
 const LINT_STEPS: u32 = 8;
 
 /// For each target: enough to see that it runs. Who looks for something takes `cargo xtask fuzz`.

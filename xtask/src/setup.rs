@@ -97,6 +97,33 @@ pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
         .context("the browser tests need Chromium: `apt-get install chromium`, or name one with CHROMIUM")
 }
 
+/// Python with LiveKit's SDK, in a folder of its own.
+pub(crate) fn python(root: &Path, steps: &mut Steps) -> anyhow::Result<()> {
+    steps.next("Python packages");
+    let venv = root.join("target/tools/python");
+    let wanted = root.join("web/e2e/peers/requirements.txt");
+    let installed = venv.join("requirements.txt");
+    let text = std::fs::read(&wanted)?;
+    if std::fs::read(&installed).is_ok_and(|installed| installed == text) {
+        return Ok(());
+    }
+    let make = || {
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv))
+    };
+    if make().is_err() {
+        // Debian has the module that it takes in a package of its own.
+        debian_packages(&["python3", "python3-venv"])?;
+        make()?;
+    }
+    run(Command::new(venv.join("bin/pip"))
+        .args(["install", "--quiet", "--requirement"])
+        .arg(&wanted))?;
+    std::fs::write(installed, text)?;
+    Ok(())
+}
+
 /// PostgreSQL and Redis, of which the tests start servers of their own.
 pub(crate) fn databases(steps: &mut Steps) -> anyhow::Result<()> {
     steps.next("PostgreSQL and Redis");
