@@ -236,7 +236,7 @@ impl Connection {
     /// Starts getting the connection back with this step, or goes on with it.
     pub(super) fn lose(&mut self, loss: Loss, step: Step) {
         if self.leaving.is_some() {
-            self.close(CloseReason::Requested);
+            self.farewell();
             return;
         }
         let stuck_resume = step == Step::Resume && self.publisher.is_frozen();
@@ -248,7 +248,11 @@ impl Connection {
         let (now, timeout) = (self.now, self.config.reconnect_timeout);
         self.ended = None;
         match &mut self.recovery {
-            Some(recovery) => recovery.turn_to(step, now),
+            Some(recovery) => {
+                // What the server said holds only as long as nothing more could reach it.
+                recovery.server_told &= self.publisher.is_frozen();
+                recovery.turn_to(step, now);
+            }
             None => {
                 self.recovery = Some(Recovery::new(timeout, step, now));
                 self.events.push_back(Event::Reconnecting(loss));
@@ -296,7 +300,7 @@ impl Connection {
                 self.signal_open = false;
                 self.attempt_failed();
             }
-            (Stage::Transport(_), Step::Resume) => self.refused_resume(),
+            (Stage::Transport(_), Step::Resume) => self.must_rejoin(),
         }
     }
 
@@ -332,7 +336,7 @@ impl Connection {
         let Some(recovery) = &mut self.recovery else {
             return;
         };
-        if recovery.server_told {
+        if std::mem::take(&mut recovery.server_told) {
             self.outbox.send_again();
         } else {
             let lost = self.outbox.give_up(recovery.since);

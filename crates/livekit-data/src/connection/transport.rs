@@ -1,6 +1,7 @@
 //! Moves messages between the connection and its transport.
 
 use super::peer::PeerEvent;
+use super::recovery::Step;
 use super::watchdog::Verdict;
 use super::{
     Carrier, Channel, CloseReason, Connection, Duration, Event, LOSSY_BUFFER, RELIABLE_BUFFER,
@@ -110,6 +111,10 @@ impl Connection {
         if !self.outbox.is_unsettled() && self.outbox.is_empty() && self.latest.is_empty() {
             return false;
         }
+        // A new session that comes to nothing would take with it what was written to it.
+        if self.is_step(Step::Rejoin) {
+            return false;
+        }
         let mut written = false;
         let reliable = Carrier::Packets(Channel::Reliable);
         let buffered = self.publisher.buffered(reliable);
@@ -173,12 +178,17 @@ impl Connection {
         }
         let lost = self.recovery.is_some() || self.ended.is_some() || !self.joined;
         if lost || self.leaving.is_some_and(|deadline| self.now >= deadline) {
-            self.signal(Request::Leave(proto::LeaveRequest {
-                reason: proto::DisconnectReason::ClientInitiated as i32,
-                ..Default::default()
-            }));
-            self.close(CloseReason::Requested);
+            self.farewell();
         }
+    }
+
+    /// Tells the server, if it can be told, and ends.
+    pub(super) fn farewell(&mut self) {
+        self.signal(Request::Leave(proto::LeaveRequest {
+            reason: proto::DisconnectReason::ClientInitiated as i32,
+            ..Default::default()
+        }));
+        self.close(CloseReason::Requested);
     }
 }
 
