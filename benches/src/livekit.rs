@@ -221,7 +221,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 pub(crate) const GO_SDK: &str = "github.com/livekit/server-sdk-go/v2 v2.13.1";
 
 /// As many as two cores can take without any of them waiting too long.
-const JOINS_AT_ONCE: usize = 16;
+const JOINS_AT_ONCE: usize = 8;
 /// LiveKit tells of participants without media up to 3 s late.
 const SETTLING: Duration = Duration::from_secs(4);
 const WARM_UPS: usize = 10;

@@ -47,6 +47,8 @@ var (
 	received  atomic.Int64
 	next      atomic.Uint64
 	disorder  atomic.Int64
+	// Of a member's connection, since the program began.
+	reconnecting atomic.Int64
 )
 
 func main() {
@@ -116,6 +118,7 @@ func join(asked *request) (any, error) {
 func connect(url, token string) (*lksdk.Room, error) {
 	var room *lksdk.Room
 	callback := lksdk.NewRoomCallback()
+	callback.OnReconnecting = func() { reconnecting.Add(1) }
 	callback.OnDataPacket = func(data lksdk.DataPacket, params lksdk.DataReceiveParams) {
 		if packet, ok := data.(*lksdk.UserDataPacket); ok {
 			handlePacket(room, packet, params.SenderIdentity)
@@ -242,7 +245,9 @@ func chat(asked *request) (any, error) {
 		time.Sleep(time.Millisecond)
 	}
 	waitForReceived(total)
-	return map[string]any{"sent": total, "received": received.Load()}, nil
+	return map[string]any{
+		"sent": total, "received": received.Load(), "reconnecting": reconnecting.Load(),
+	}, nil
 }
 
 func waitForReceived(count int) {

@@ -57,6 +57,11 @@ struct Received {
     packets: AtomicU64,
     next: AtomicU64,
     disorder: AtomicU64,
+    /// Of a member's connection, since the process began.
+    reconnecting: AtomicU64,
+    resumed: AtomicU64,
+    rejoined: AtomicU64,
+    closed: AtomicU64,
 }
 
 impl Default for Received {
@@ -67,12 +72,26 @@ impl Default for Received {
             packets: AtomicU64::new(0),
             next: AtomicU64::new(0),
             disorder: AtomicU64::new(0),
+            reconnecting: AtomicU64::new(0),
+            resumed: AtomicU64::new(0),
+            rejoined: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
         }
     }
 }
 
 impl Received {
     fn handle(&self, me: &OnceLock<Participant>, event: Event) {
+        let count = match &event {
+            Event::Reconnecting(_) => Some(&self.reconnecting),
+            Event::Resumed => Some(&self.resumed),
+            Event::Rejoined { .. } => Some(&self.rejoined),
+            Event::Closed(_) => Some(&self.closed),
+            _ => None,
+        };
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         let Event::Data {
             from,
             topic,
@@ -268,7 +287,14 @@ impl Room {
         self.received
             .wait_for(|received| packets(received) >= total)
             .await;
-        Ok(json!({ "sent": total, "received": packets(&self.received) }))
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Ok(json!({
+            "sent": total, "received": packets(&self.received),
+            "reconnecting": count(&self.received.reconnecting),
+            "resumed": count(&self.received.resumed),
+            "rejoined": count(&self.received.rejoined),
+            "closed": count(&self.received.closed),
+        }))
     }
 }
 
