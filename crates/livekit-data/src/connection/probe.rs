@@ -4,6 +4,7 @@
 //! lost link within a second. So once nothing has arrived for a moment, the same kind of check,
 //! a STUN binding request to the server's address, is sent here until something arrives.
 
+use super::watchdog::QUIET;
 use crate::{Transmit, crypto};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -116,8 +117,6 @@ impl Credentials {
     }
 }
 
-/// Longer than the ICE agent's checks are apart, so that an idle link that works is left to them.
-const QUIET: Duration = Duration::from_millis(550);
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// That of a peer-reflexive candidate (RFC 8445, section 5.1.2), as checks have to carry.

@@ -19,6 +19,7 @@ pub(super) struct Watchdog {
     /// The last message that arrived from others.
     last_message: Option<Instant>,
     link: Link,
+    last_poll: Instant,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Watchdog {
             first_unanswered: now,
             last_message: None,
             link: Link::Up,
+            last_poll: now,
         }
     }
 
@@ -129,6 +131,14 @@ impl Watchdog {
     }
 
     pub(super) fn poll(&mut self, now: Instant) -> Option<Verdict> {
+        // One that was not asked for so long was not running: what has arrived meanwhile is yet
+        // to be read.
+        let stalled = now.saturating_duration_since(self.last_poll) > STALL;
+        self.last_poll = now;
+        if stalled {
+            self.last_datagram = self.last_datagram.max(now - QUIET);
+            self.unanswered = 0;
+        }
         match self.link {
             Link::Up if now >= self.silent_at() => {
                 let receiving = self
@@ -166,6 +176,13 @@ pub(super) const FIRST_CHECK: Duration = Duration::from_millis(100);
 /// was not needed.
 const SILENCE: Duration = Duration::from_millis(900);
 
+/// A silent link is polled ten times a second.
+const STALL: Duration = Duration::from_millis(600);
+
+/// How long a link is quiet before somebody asks whether it works: longer than the ICE agent's
+/// checks are apart, so that an idle link that works is left to them.
+pub(super) const QUIET: Duration = Duration::from_millis(550);
+
 /// So many datagrams of the transport go unanswered on a link that works once in a million times
 /// at 5 % loss each way.
 const UNANSWERED: u32 = 6;
@@ -191,13 +208,30 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
+    /// Polls as a connection does.
+    fn wait(watchdog: &mut Watchdog, start: Instant, time: std::ops::Range<u64>) {
+        for at in time.step_by(100) {
+            assert_eq!(watchdog.poll(start + ms(at)), None);
+        }
+    }
+
+    #[test]
+    fn one_who_was_stalled_reads_first() {
+        let start = Instant::now();
+        let mut watchdog = Watchdog::new(start);
+        wait(&mut watchdog, start, 0..500);
+        assert_eq!(watchdog.poll(start + ms(3_000)), None);
+        assert_eq!(watchdog.poll(start + ms(3_300)), None);
+        assert_eq!(watchdog.poll(start + ms(3_400)), Some(Verdict::Down));
+    }
+
     #[test]
     fn silence_is_noticed_within_a_second_and_once() {
         let start = Instant::now();
         let mut watchdog = Watchdog::new(start);
         watchdog.handle_datagram(STUN, false, start + ms(500));
         assert_eq!(watchdog.timeout(), Some(start + ms(500) + SILENCE));
-        assert_eq!(watchdog.poll(start + ms(1_399)), None);
+        wait(&mut watchdog, start, 500..1_400);
         assert_eq!(watchdog.poll(start + ms(1_400)), Some(Verdict::Down));
         assert_eq!(watchdog.poll(start + ms(9_000)), None);
         assert!(!watchdog.is_up());
@@ -222,6 +256,7 @@ mod tests {
         if receiving {
             watchdog.handle_message(start);
         }
+        wait(&mut watchdog, start, 0..900);
         assert_eq!(watchdog.poll(start + SILENCE), Some(Verdict::Down));
         let now = start + ms(3_000);
         watchdog.handle_datagram(STUN, in_flight, now);

@@ -446,9 +446,10 @@ impl World {
         let sent = from.sent.len() as u64;
         assert!(
             excused || received + lost >= sent,
-            "{} sent {sent} and reported {lost} as lost, {} received {received}; {:?}",
+            "{} sent {sent} and reported {lost} as lost, {} received {received}; missing {:?}; {:?}",
             from.identity,
             to.identity,
+            missing(from, to),
             from.events,
         );
         assert!(received <= sent);
@@ -502,6 +503,20 @@ impl Client {
     pub(crate) fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|(_, event)| is(event)).count()
     }
+}
+
+/// Numbers that were sent and did not arrive.
+fn missing(from: &Client, to: &Client) -> Vec<u32> {
+    let received = to.received.get(&(from.identity.to_owned(), true));
+    let arrived = |number: &u32| {
+        let mut numbers = received.into_iter().flatten();
+        numbers.any(|(_, other)| other == number)
+    };
+    from.sent
+        .iter()
+        .copied()
+        .filter(|number| !arrived(number))
+        .collect()
 }
 
 const SFU: &str = "10.1.0.1:7882";
