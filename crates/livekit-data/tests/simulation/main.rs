@@ -123,7 +123,7 @@ fn outage(seed: u64, line: &LinkConfig, lasting: Duration, with_tcp: bool) -> (D
     world.set_udp_down(0, false);
     world.clients[0].tcp_down = false;
     let back = world.now;
-    world.run_for(ms(10_000));
+    world.run_for(ms(20_000));
     let rejoined = world.clients[0].count(is_rejoined) > 0;
     let first = |client: &world::Client| client.first_packet_after(back + line.latency * 2);
     let slowest = world
@@ -157,8 +157,8 @@ fn an_outage_on_a_bad_line_is_survived() {
     play(20, |seed| {
         // A lost packet of the new session's handshakes takes a second or three to be repeated, or
         // the whole attempt is.
-        let (after, _) = outage(seed, &bad(), ms(500 + seed * 250), seed % 2 == 0);
-        assert!(after <= ms(10_000), "{after:?}");
+        let (after, _) = outage(seed, &bad(), ms(500 + seed % 20 * 250), seed % 2 == 0);
+        assert!(after <= ms(20_000), "{after:?}");
     });
 }
 
@@ -188,7 +188,7 @@ fn a_server_that_restarts_has_everybody_back() {
         let mut world = World::pair(&good(), seed);
         world.run_for(ms(2_000));
         world.sfu_down = true;
-        world.run_for(ms(200 + seed * 300));
+        world.run_for(ms(200 + seed % 10 * 300));
         world.sfu.restart();
         world.sfu_down = false;
         let back = world.now;
@@ -333,7 +333,8 @@ fn after_any_faults_everybody_is_back() {
         for client in 0..2 {
             world.clients[client].tcp_down = false;
         }
-        world.run_for(ms(12_000));
+        // On a bad line an attempt may take the five seconds that it is given, and be repeated.
+        world.run_for(ms(25_000));
         let calm = world.now;
         world.run_for(ms(2_000));
         for client in &world.clients {
