@@ -2,8 +2,8 @@
 //!
 //! That a message is acknowledged does not mean that the server has it: SCTP acknowledges what has
 //! arrived, also while something before it is missing (RFC 9260, section 3.3.4), and after an
-//! outage with a rejoin that something may never come. So acknowledged messages are kept for a
-//! moment longer, and the server's own word decides.
+//! outage with a rejoin that something may never come. So acknowledged messages are kept until
+//! nothing before them is missing, and where the connection is lost, the server's own word decides.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,12 +14,19 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     last_sequence: u32,
-    acknowledged: VecDeque<(Instant, Numbered)>,
+    acknowledged: VecDeque<Acknowledged>,
     acknowledged_bytes: usize,
     in_flight: VecDeque<Numbered>,
     in_flight_bytes: usize,
     waiting: VecDeque<Numbered>,
     waiting_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Acknowledged {
+    message: Numbered,
+    /// Since when nothing before it is missing.
+    complete: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -81,17 +88,28 @@ impl Outbox {
             self.acknowledged_bytes += len;
             let message = self.in_flight.pop_front();
             self.acknowledged
-                .extend(message.map(|message| (now, message)));
+                .extend(message.map(|message| Acknowledged {
+                    message,
+                    complete: None,
+                }));
+        }
+        if buffered == 0 {
+            let incomplete = self.acknowledged.iter_mut().rev();
+            for acknowledged in
+                incomplete.take_while(|acknowledged| acknowledged.complete.is_none())
+            {
+                acknowledged.complete = Some(now);
+            }
         }
         while self.acknowledged_bytes > MAX_ACKNOWLEDGED {
             self.settle_first();
         }
     }
 
-    /// The connection works, so what was acknowledged a while ago has arrived.
+    /// The connection works, so what was complete a while ago has been handled.
     pub(super) fn settle(&mut self, now: Instant) {
-        while let Some((at, _)) = self.acknowledged.front() {
-            if now < *at + SETTLED_AFTER {
+        while let Some(first) = self.acknowledged.front() {
+            if !first.complete.is_some_and(|at| now >= at + SETTLED_AFTER) {
                 break;
             }
             self.settle_first();
@@ -104,7 +122,7 @@ impl Outbox {
         while self
             .acknowledged
             .front()
-            .is_some_and(|(_, message)| has(message))
+            .is_some_and(|acknowledged| has(&acknowledged.message))
         {
             self.settle_first();
         }
@@ -122,18 +140,19 @@ impl Outbox {
         while let Some(message) = self.in_flight.pop_back() {
             self.waiting.push_front(message);
         }
-        while let Some((_, message)) = self.acknowledged.pop_back() {
-            self.waiting.push_front(message);
+        while let Some(acknowledged) = self.acknowledged.pop_back() {
+            self.waiting.push_front(acknowledged.message);
         }
     }
 
     /// The transport is gone, and nobody knows what the server has: to send again might deliver
-    /// twice. Returns how many messages were given up; those that were acknowledged before
-    /// `trouble` began have arrived.
+    /// twice. Returns how many messages were given up; those that were complete before `trouble`
+    /// began have arrived.
     pub(super) fn give_up(&mut self, trouble: Instant) -> u64 {
-        let acknowledged = self.acknowledged.iter();
-        let late = acknowledged.filter(|(at, _)| *at + HANDLED_AFTER >= trouble);
-        let lost = self.in_flight.len() + late.count();
+        let arrived = |at: Instant| at + HANDLED_AFTER < trouble;
+        let unknown = self.acknowledged.iter();
+        let unknown = unknown.filter(|acknowledged| !acknowledged.complete.is_some_and(arrived));
+        let lost = self.in_flight.len() + unknown.count();
         self.in_flight.clear();
         self.acknowledged.clear();
         self.in_flight_bytes = 0;
@@ -142,14 +161,14 @@ impl Outbox {
     }
 
     fn settle_first(&mut self) {
-        if let Some((_, message)) = self.acknowledged.pop_front() {
-            self.acknowledged_bytes -= message.bytes.len();
+        if let Some(first) = self.acknowledged.pop_front() {
+            self.acknowledged_bytes -= first.message.bytes.len();
         }
     }
 }
 
-/// What is missing before an acknowledged message comes with the next retransmission, unless the
-/// link is lost, which is noticed within this time.
+/// Longer than it takes to notice that a link is lost, since a resume asks what the server has
+/// only if something is not settled.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// The server handles what it acknowledges within a millisecond, unless its machine is busy.
@@ -190,6 +209,8 @@ mod tests {
         assert_eq!(outbox.in_flight.len(), 3, "a part of a message is none");
         outbox.acknowledge(20, now);
         assert_eq!(outbox.in_flight.len(), 2);
+        outbox.settle(now + SETTLED_AFTER);
+        assert_eq!(outbox.acknowledged.len(), 1, "one before it may be missing");
         outbox.acknowledge(0, now);
         assert!(outbox.is_empty() && outbox.is_unsettled());
         outbox.settle(now + SETTLED_AFTER);
@@ -228,8 +249,19 @@ mod tests {
         outbox.written();
         let start = Instant::now();
         outbox.acknowledge(20, start);
-        assert_eq!(outbox.give_up(start + Duration::from_secs(1)), 2);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(
+            outbox.give_up(later),
+            3,
+            "the one that is missing may be any"
+        );
         assert_eq!(drain(&mut outbox), [4, 5]);
+        outbox.acknowledge(0, start);
+        assert_eq!(
+            outbox.give_up(later),
+            0,
+            "nothing was missing before the trouble"
+        );
         outbox.acknowledge(0, Instant::now());
         assert!(outbox.is_empty());
     }
