@@ -106,7 +106,7 @@ pub(crate) async fn makes_rooms(livekit: &LiveKit) -> bool {
 async fn join(url: &str, room: &str, tokens: &RoomTokens) -> anyhow::Result<String> {
     let token = tokens.authority_token(room)?;
     let mut options = ConnectOptions::new(url, &token.token);
-    options.join_timeout = JOIN_TIMEOUT;
+    options.connection.join_timeout = JOIN_TIMEOUT;
     let (participant, _events) = Participant::connect(options)
         .await
         .context("the LiveKit server cannot be joined")?;

@@ -11,7 +11,7 @@ use outbox::Outbox;
 use peer::{Carrier, LOSSY_BUFFER, Peer, RELIABLE_BUFFER, Role, Taken};
 use prost::Message as _;
 use proto::signal_request::Message as Request;
-use recovery::{Recovery, Step};
+use recovery::{Recovery, Step, Strain};
 use relaying::Relaying;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -85,11 +85,16 @@ pub struct Connection {
     tracks: Tracks,
     /// Packets could be sent once.
     joined: bool,
+    /// When to give up joining at first.
+    joining: Option<Instant>,
+    /// The caller is opening a WebSocket.
+    dialling: bool,
     signal_open: bool,
     keepalive: Option<Keepalive>,
     /// Interval and timeout of pings in seconds, as the server wants them.
     pings: (i32, i32),
     recovery: Option<Recovery>,
+    strain: Strain,
     relaying: Relaying,
     /// When to leave at the latest, once leaving.
     leaving: Option<Instant>,
@@ -145,10 +150,13 @@ impl Connection {
             roster: Roster::default(),
             tracks: Tracks::new(config.data_tracks, config.seed),
             joined: false,
+            joining: Some(now + config.join_timeout),
+            dialling: false,
             signal_open: false,
             keepalive: None,
             pings: (0, 0),
             recovery: None,
+            strain: Strain::default(),
             relaying: Relaying::new(config.seed),
             leaving: None,
             flushed: false,
@@ -167,14 +175,17 @@ impl Connection {
     }
 
     /// The WebSocket to open, if one is wanted: at the server's URL with this path and query, in
-    /// place of the one before. Comes once at first, and again for each attempt to get back.
+    /// place of the one before, of which nothing more is to be reported. Comes once at first, and
+    /// again for each attempt to get back.
     pub fn poll_dial(&mut self) -> Option<Dial> {
         self.drive_if_dirty();
         // Where a second socket is missing, it comes first.
         if self.wants_subscriber_addresses() {
             return None;
         }
-        self.dial.take()
+        let dial = self.dial.take();
+        self.dialling |= dial.is_some();
+        dial
     }
 
     /// Whether [`set_subscriber_addresses`](Self::set_subscriber_addresses) is to be called: with
@@ -394,6 +405,7 @@ impl Connection {
             keepalive,
             tracks,
             relaying,
+            self.joining,
             self.leaving,
             self.ended,
         ]

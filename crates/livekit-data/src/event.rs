@@ -154,6 +154,9 @@ pub enum CloseReason {
     /// The network failed, or the server does not answer any more.
     #[error("the connection to the server was lost; join again")]
     ConnectionLost,
+    /// Joining took longer than it may.
+    #[error("the room could not be joined in time; check that datagrams reach the server")]
+    JoinTimedOut,
     /// The server gave up on the join: the room is full, or the connection took too long.
     #[error("the server ended the join; check whether the room is full")]
     JoinFailed,

@@ -13,7 +13,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout_at;
 use tracks::{OutgoingFrame, TrackRequest};
@@ -39,8 +39,6 @@ pub use tls::{CertificateError, RootCertificates};
 pub struct ConnectOptions {
     /// The LiveKit server: `ws://`, `wss://`, or the same as `http://`, `https://`.
     pub url: String,
-    /// How long joining may take in all; 10 s unless set.
-    pub join_timeout: Duration,
     /// The local addresses for datagrams, of either family. If there are none, the one that the
     /// connection to the server uses, and another where that changes: right unless media takes
     /// another route than signalling.
@@ -61,7 +59,6 @@ impl ConnectOptions {
         connection.seed = RandomState::new().build_hasher().finish();
         ConnectOptions {
             url: url.into(),
-            join_timeout: Duration::from_secs(10),
             bind: Vec::new(),
             roots: RootCertificates::system(),
             proxies: Proxies::Environment,
@@ -379,10 +376,11 @@ async fn join(
 ) -> Result<Participant, ConnectError> {
     let dialler = Dialler::new(options.roots, options.proxies);
     let server = Arc::new(Server::parse(&options.url, dialler)?);
-    let deadline = tokio::time::Instant::now() + options.join_timeout;
+    let join_timeout = options.connection.join_timeout;
+    let deadline = tokio::time::Instant::now() + join_timeout;
     let late = |stage| ConnectError::Timeout {
         stage,
-        after: options.join_timeout,
+        after: join_timeout,
     };
     let dial = timeout_at(deadline, server.dial()).await;
     let connected = dial.map_err(|_| late(JoinStage::Reach))??;
@@ -411,8 +409,11 @@ async fn join(
     );
     let joined = timeout_at(deadline, driver.join()).await;
     let encoder = match joined {
+        Ok(Err(ConnectError::Refused {
+            reason: CloseReason::JoinTimedOut,
+        }))
+        | Err(_) => return Err(late(driver.stage())),
         Ok(joined) => joined?,
-        Err(_) => return Err(late(driver.stage())),
     };
     tokio::spawn(driver.run());
     Ok(Participant {

@@ -8,6 +8,9 @@ use std::time::Duration;
 pub struct Config {
     /// An access token that grants `roomJoin` for one room.
     pub token: Token,
+    /// How long joining may take before [`CloseReason::JoinTimedOut`](crate::CloseReason::JoinTimedOut);
+    /// 15 s unless set, which a line that loses a packet in twenty needs once in a hundred times.
+    pub join_timeout: Duration,
     /// What to do when the connection is lost.
     pub reconnect: Reconnect,
     /// How long to try before [`CloseReason::ConnectionLost`](crate::CloseReason::ConnectionLost);
@@ -104,6 +107,7 @@ impl Config {
     pub fn new(token: impl Into<String>) -> Self {
         Config {
             token: Token(token.into()),
+            join_timeout: Duration::from_secs(15),
             reconnect: Reconnect::default(),
             reconnect_timeout: Duration::from_secs(30),
             peer_connections: PeerConnections::default(),

@@ -10,15 +10,29 @@ use crate::{Permissions, Session};
 use std::sync::Arc;
 
 impl Connection {
+    /// The server has taken the TCP connection for the last [`poll_dial`](Self::poll_dial). Worth
+    /// telling: from then on a server that is slow to answer is waited for, and before it another
+    /// attempt comes soon.
+    pub fn handle_connected(&mut self, now: Instant) {
+        self.now = now;
+        if self.dialling
+            && let Some(recovery) = &mut self.recovery
+        {
+            recovery.wait_for_answer(now);
+        }
+    }
+
     /// The WebSocket of the last [`poll_dial`](Self::poll_dial) is open.
     pub fn handle_dialled(&mut self, now: Instant) {
-        self.now = now;
-        self.signal_open = true;
+        self.handle_connected(now);
+        if std::mem::take(&mut self.dialling) {
+            self.signal_open = true;
+        }
     }
 
     /// The WebSocket of the last [`poll_dial`](Self::poll_dial) could not be opened.
     pub fn handle_dial_failed(&mut self, failure: DialFailure, now: Instant) {
-        if self.closed {
+        if self.closed || !std::mem::take(&mut self.dialling) {
             return;
         }
         self.now = now;
@@ -58,6 +72,7 @@ impl Connection {
 
     fn dial(&mut self, path: String) {
         self.signal_open = false;
+        self.dialling = false;
         self.keepalive = None;
         // They belong to the WebSocket before.
         self.signals.clear();
@@ -114,7 +129,10 @@ impl Connection {
             self.direct(&self.subscriber_local),
             self.now,
         ) {
-            Ok(subscriber) => self.subscriber = Some(subscriber),
+            Ok(subscriber) => {
+                self.subscriber = Some(subscriber);
+                self.stretch_peers();
+            }
             Err(error) => {
                 self.close(CloseReason::Other(error.to_string()));
                 return;
@@ -135,6 +153,9 @@ impl Connection {
         let open = self.publisher.is_open() && subscriber_open;
         if !self.joined {
             self.joined = open;
+            if open {
+                self.joining = None;
+            }
             return;
         }
         let Some(recovery) = &self.recovery else {
@@ -152,7 +173,7 @@ impl Connection {
             }
             Step::Rejoin => {
                 let reliable_lost = recovery.reliable_lost;
-                self.recovery = None;
+                self.recovered();
                 self.stats.rejoined += 1;
                 if let Some(session) = self.session.clone() {
                     self.events.push_back(Event::Rejoined {
@@ -165,8 +186,13 @@ impl Connection {
         }
     }
 
-    fn resumed(&mut self) {
+    fn recovered(&mut self) {
         self.recovery = None;
+        self.strain.recovered(self.now);
+    }
+
+    fn resumed(&mut self) {
+        self.recovered();
         self.moved = false;
         self.stats.resumed += 1;
         self.events.push_back(Event::Resumed);
@@ -193,7 +219,16 @@ impl Connection {
     /// Nothing has arrived for a while.
     pub(super) fn link_down(&mut self) {
         if self.joined && self.recovery.is_none() && self.ended.is_none() {
+            self.strain.lost(self.publisher.last_datagram());
+            self.stretch_peers();
             self.lose(Loss::Silence, Step::Resume);
+        }
+    }
+
+    fn stretch_peers(&mut self) {
+        let stretch = self.strain.stretch();
+        for peer in self.peers() {
+            peer.set_stretch(stretch);
         }
     }
 
@@ -280,6 +315,10 @@ impl Connection {
     /// The time for a step of the recovery, or for the server's reason, may be over.
     pub(super) fn recover_if_due(&mut self) {
         let now = self.now;
+        if self.joining.is_some_and(|deadline| now >= deadline) {
+            self.close(CloseReason::JoinTimedOut);
+            return;
+        }
         if self.ended.is_some_and(|deadline| now >= deadline) {
             self.ended = None;
             match self.joined {
@@ -298,6 +337,7 @@ impl Connection {
             (Stage::Pause(_), step) => self.attempt(step),
             (Stage::Signal(_), _) | (Stage::Transport(_), Step::Rejoin) => {
                 self.signal_open = false;
+                self.dialling = false;
                 self.attempt_failed();
             }
             (Stage::Transport(_), Step::Resume) => self.must_rejoin(),
@@ -307,7 +347,7 @@ impl Connection {
     fn attempt(&mut self, step: Step) {
         let now = self.now;
         if let Some(recovery) = &mut self.recovery {
-            recovery.wait_for_signal(now);
+            recovery.wait_for_connection(now);
         }
         match step {
             Step::Resume => {
@@ -321,6 +361,7 @@ impl Connection {
             Step::Rejoin => match Peer::new(Role::Publisher, self.direct(&self.local), now) {
                 Ok(publisher) => {
                     self.publisher = publisher;
+                    self.stretch_peers();
                     self.relaying.release();
                     self.moved = false;
                     self.settle_outbox();

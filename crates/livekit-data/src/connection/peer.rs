@@ -463,6 +463,17 @@ impl Peer {
         self.frozen = true;
     }
 
+    /// Gives the link so many times more time than usual before it is called dead.
+    pub(super) fn set_stretch(&mut self, stretch: u32) {
+        self.watchdog.set_stretch(stretch);
+        self.prober.set_stretch(stretch);
+    }
+
+    /// When the last datagram arrived.
+    pub(super) fn last_datagram(&self) -> Instant {
+        self.watchdog.last_datagram()
+    }
+
     pub(super) fn is_frozen(&self) -> bool {
         self.frozen
     }

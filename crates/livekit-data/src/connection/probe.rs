@@ -22,6 +22,16 @@ pub(super) struct Prober {
     last: Option<Instant>,
     /// Those that may still be answered.
     sent: VecDeque<TransId>,
+    interval: Interval,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Interval(Duration);
+
+impl Default for Interval {
+    fn default() -> Self {
+        Interval(INTERVAL)
+    }
 }
 
 #[derive(Debug)]
@@ -67,9 +77,15 @@ impl Prober {
         answers
     }
 
+    /// Asks so many times more rarely than usual.
+    pub(super) fn set_stretch(&mut self, stretch: u32) {
+        self.interval = Interval(INTERVAL * stretch);
+    }
+
     pub(super) fn timeout(&self, last_datagram: Instant) -> Instant {
         let quiet = last_datagram + QUIET;
-        self.last.map_or(quiet, |last| quiet.max(last + INTERVAL))
+        let next = |last| quiet.max(last + self.interval.0);
+        self.last.map_or(quiet, next)
     }
 
     /// The next probe, if it is due.

@@ -13,12 +13,47 @@ pub(super) struct Recovery {
     /// When to give up altogether.
     pub(super) until: Instant,
     attempts: u32,
+    /// The attempt has reached the server, and how many before it have to no avail.
+    reached: bool,
+    slow: u32,
     /// The server has said during this loss which reliable messages it has.
     pub(super) server_told: bool,
     /// The resume that is tried is only to ask that.
     pub(super) rejoin_after: bool,
     /// Reliable messages that nobody knows about.
     pub(super) reliable_lost: u64,
+}
+
+/// How hard the link is to keep.
+///
+/// One that is silent again as soon as it was got back is not dead but overloaded, or the server
+/// is, and a thousand participants that call it dead every second would keep it so. Then the
+/// patience with silence doubles.
+#[derive(Debug, Default)]
+pub(super) struct Strain {
+    level: u32,
+    /// When the last loss was over.
+    well_since: Option<Instant>,
+}
+
+impl Strain {
+    pub(super) fn recovered(&mut self, now: Instant) {
+        self.well_since = Some(now);
+    }
+
+    /// The link is silent; `last` is when the last datagram came.
+    pub(super) fn lost(&mut self, last: Instant) {
+        let steady = |since| last.saturating_duration_since(since) >= STEADY;
+        self.level = match self.well_since.is_none_or(steady) {
+            true => 0,
+            false => (self.level + 1).min(MAX_STRAIN),
+        };
+    }
+
+    /// How many times longer than usual to wait.
+    pub(super) fn stretch(&self) -> u32 {
+        1 << self.level
+    }
 }
 
 /// What is being tried.
@@ -50,6 +85,8 @@ impl Recovery {
             since: now,
             until: now + timeout,
             attempts: 0,
+            reached: false,
+            slow: 0,
             server_told: false,
             rejoin_after: false,
             reliable_lost: 0,
@@ -73,17 +110,32 @@ impl Recovery {
     pub(super) fn pause(&mut self, random: u64, now: Instant) {
         let pause = FIRST_PAUSE * 2_u32.pow(self.attempts.min(LAST_DOUBLING));
         self.attempts += 1;
+        self.slow += u32::from(std::mem::take(&mut self.reached));
         // Everybody whom a restarted server has lost would otherwise come back at the same time.
         let percent = u32::try_from(random % 50).unwrap_or(0);
         self.stage = Stage::Pause(now + pause.mul_f64(1.0 - f64::from(percent) / 100.0));
     }
 
-    pub(super) fn wait_for_signal(&mut self, now: Instant) {
-        self.stage = Stage::Signal(now + SIGNAL_TIMEOUT);
+    pub(super) fn wait_for_connection(&mut self, now: Instant) {
+        self.reached = false;
+        self.stage = Stage::Signal(now + CONNECT_TIMEOUT);
+    }
+
+    /// The server is reached, so the network is not what is missing.
+    pub(super) fn wait_for_answer(&mut self, now: Instant) {
+        if matches!(self.stage, Stage::Signal(_)) && !std::mem::replace(&mut self.reached, true) {
+            self.stage = Stage::Signal(now + self.patience(ANSWER_TIMEOUT));
+        }
     }
 
     pub(super) fn wait_for_transport(&mut self, now: Instant) {
-        self.stage = Stage::Transport(now + TRANSPORT_TIMEOUT);
+        self.stage = Stage::Transport(now + self.patience(TRANSPORT_TIMEOUT));
+    }
+
+    /// Longer with each attempt that reached the server: one that is overloaded would otherwise
+    /// begin again and again, and finish nothing.
+    fn patience(&self, first: Duration) -> Duration {
+        first * 2_u32.pow(self.slow.min(MAX_SLOW))
     }
 }
 
@@ -102,13 +154,24 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Up to 800 ms, so that a network that is back is noticed within a second.
 const LAST_DOUBLING: u32 = 3;
 
-/// For a TCP connection, TLS, HTTP and the first message: five round trips of 300 ms, and one SYN
-/// that was lost.
-const SIGNAL_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// For a TCP connection: a name, a round trip of 300 ms, and one SYN that was lost.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// For TLS, HTTP and the first message.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For ICE, DTLS and SCTP, with a packet lost here and there: sctp-proto repeats a lost INIT
 /// after 3 s.
 const TRANSPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For how long a link that was got back has to work before it counts as a good one again.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// Up to eight times: 7 s of silence.
+const MAX_STRAIN: u32 = 3;
+
+/// Twice: 10 s for an answer, and for the transport.
+const MAX_SLOW: u32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +189,37 @@ mod tests {
         let longest: Vec<_> = (0..6).map(|_| pause(0)).collect();
         assert_eq!(longest, [100, 200, 400, 800, 800, 800]);
         assert!((400..420).contains(&pause(49)));
+    }
+
+    #[test]
+    fn patience_doubles_with_each_loss_of_a_link_that_had_just_come_back() {
+        let now = Instant::now();
+        let mut strain = Strain::default();
+        strain.lost(now);
+        assert_eq!(strain.stretch(), 1, "the first loss");
+        for stretch in [2, 4, 8, 8] {
+            strain.recovered(now);
+            strain.lost(now + STEADY / 2);
+            assert_eq!(strain.stretch(), stretch);
+        }
+        strain.recovered(now);
+        strain.lost(now + STEADY);
+        assert_eq!(strain.stretch(), 1, "it had worked for a while");
+    }
+
+    #[test]
+    fn a_server_that_is_reached_gets_more_time_with_each_attempt() {
+        let now = Instant::now();
+        let mut recovery = Recovery::new(Duration::from_secs(90), Step::Rejoin, now);
+        for seconds in [5, 10, 10] {
+            recovery.wait_for_connection(now);
+            assert_eq!(recovery.timeout(), now + CONNECT_TIMEOUT);
+            recovery.wait_for_answer(now);
+            assert_eq!(recovery.timeout(), now + Duration::from_secs(seconds));
+            recovery.wait_for_transport(now);
+            assert_eq!(recovery.timeout(), now + Duration::from_secs(seconds));
+            recovery.pause(0, now);
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Watchdog {
     last_message: Option<Instant>,
     link: Link,
     last_poll: Instant,
+    /// How many times longer than usual silence and grace are.
+    stretch: u32,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,13 @@ impl Watchdog {
             last_message: None,
             link: Link::Up,
             last_poll: now,
+            stretch: 1,
         }
+    }
+
+    /// Waits so many times longer than usual before anything is called dead.
+    pub(super) fn set_stretch(&mut self, stretch: u32) {
+        self.stretch = stretch;
     }
 
     pub(super) fn last_datagram(&self) -> Instant {
@@ -92,7 +100,7 @@ impl Watchdog {
         }
         if let Link::Down { receiving } = self.link {
             self.link = Link::Back {
-                until: now + GRACE,
+                until: now + GRACE * self.stretch,
                 // This very datagram may be the transport's.
                 sending: in_flight && !CARRIES_DATA.contains(&first_byte),
                 receiving,
@@ -115,9 +123,10 @@ impl Watchdog {
     /// the transport although it sends. The latter is what a NAT leaves behind that has forgotten
     /// its mapping.
     fn silent_at(&self) -> Instant {
-        let all = self.last_datagram + SILENCE;
+        let silence = SILENCE * self.stretch;
+        let all = self.last_datagram + silence;
         match self.unanswered >= UNANSWERED {
-            true => all.min(self.first_unanswered + SILENCE),
+            true => all.min(self.first_unanswered + silence),
             false => all,
         }
     }
@@ -248,6 +257,18 @@ mod tests {
         }
         assert_eq!(watchdog.timeout(), Some(start + ms(1_000)));
         assert_eq!(watchdog.poll(start + ms(1_000)), Some(Verdict::Down));
+    }
+
+    #[test]
+    fn a_link_under_strain_is_given_more_time() {
+        let start = Instant::now();
+        let mut watchdog = Watchdog::new(start);
+        watchdog.set_stretch(4);
+        wait(&mut watchdog, start, 0..3_600);
+        assert_eq!(watchdog.poll(start + ms(3_600)), Some(Verdict::Down));
+        watchdog.handle_datagram(STUN, true, start + ms(4_000));
+        wait(&mut watchdog, start, 4_000..5_200);
+        assert_eq!(watchdog.poll(start + ms(5_200)), Some(Verdict::Stuck));
     }
 
     fn back(receiving: bool, in_flight: bool) -> (Watchdog, Instant) {

@@ -210,6 +210,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
     fn handle_signal(&mut self, event: SignalEvent) {
         let now = Instant::now();
         match event {
+            SignalEvent::Connected => self.connection.handle_connected(now),
             SignalEvent::Opened(route) => {
                 let moved = self.sockets.follow(route);
                 if let Ok(Some(addresses)) = moved

@@ -24,14 +24,17 @@ pub(super) struct Signal {
 
 enum State {
     Closed,
-    Opening(Pin<Box<dyn Future<Output = Opened> + Send>>),
+    Connecting(Dial, Pending<Connected>),
+    Opening(Pending<(WebSocket, IpAddr)>),
     Open(Box<WebSocket>),
 }
 
-type Opened = Result<(WebSocket, IpAddr), ConnectError>;
+type Pending<T> = Pin<Box<dyn Future<Output = Result<T, ConnectError>> + Send>>;
 
 /// What happened to it.
 pub(super) enum SignalEvent {
+    /// The server is reached.
+    Connected,
     /// It is open, and goes from this address.
     Opened(IpAddr),
     Failed(ConnectError),
@@ -53,16 +56,22 @@ impl Signal {
     pub(super) fn dial(&mut self, dial: Dial, connected: Option<Connected>) {
         self.outgoing.clear();
         self.flushing = false;
+        self.state = match connected {
+            Some(connected) => self.open(dial, connected),
+            None => {
+                let server = self.server.clone();
+                State::Connecting(dial, Box::pin(async move { server.dial().await }))
+            }
+        };
+    }
+
+    fn open(&self, dial: Dial, connected: Connected) -> State {
         let server = self.server.clone();
-        self.state = State::Opening(Box::pin(async move {
-            let connected = match connected {
-                Some(connected) => connected,
-                None => server.dial().await?,
-            };
+        State::Opening(Box::pin(async move {
             let token = dial.token.expose();
             let websocket = server.upgrade(connected.io, &dial.path, token).await?;
             Ok((websocket, connected.local))
-        }));
+        }))
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -88,6 +97,17 @@ impl Signal {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<SignalEvent> {
         match &mut self.state {
             State::Closed => Poll::Pending,
+            State::Connecting(dial, connecting) => match ready!(connecting.as_mut().poll(cx)) {
+                Ok(connected) => {
+                    let dial = dial.clone();
+                    self.state = self.open(dial, connected);
+                    Poll::Ready(SignalEvent::Connected)
+                }
+                Err(error) => {
+                    self.state = State::Closed;
+                    Poll::Ready(SignalEvent::Failed(error))
+                }
+            },
             State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                 Ok((websocket, route)) => {
                     self.state = State::Open(Box::new(websocket));

@@ -96,7 +96,7 @@ async fn a_server_that_says_nothing_is_a_timeout_of_signalling() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut options =
         ConnectOptions::new(format!("ws://{}", silent.local_addr().unwrap()), "token");
-    options.join_timeout = Duration::from_millis(200);
+    options.connection.join_timeout = Duration::from_millis(200);
     let error = fail(options).await;
     assert!(
         matches!(

@@ -191,7 +191,7 @@ async fn a_wrong_fingerprint_is_no_connection() {
         vec![response.encode_to_vec()]
     });
     let mut options = ConnectOptions::new(relay.url(), token("fingerprint", "alice"));
-    options.join_timeout = Duration::from_secs(3);
+    options.connection.join_timeout = Duration::from_secs(3);
     let error = Participant::connect(options).await.unwrap_err();
     let refused = matches!(error, ConnectError::Refused { .. });
     assert!(refused || is_late(&error), "{error:?}");
@@ -236,7 +236,7 @@ async fn join_websocket<F: Future<Output = ()> + Send + 'static>(
 
 async fn connect(url: String) -> ConnectError {
     let mut options = ConnectOptions::new(url, "token");
-    options.join_timeout = Duration::from_secs(2);
+    options.connection.join_timeout = Duration::from_secs(2);
     Participant::connect(options).await.unwrap_err()
 }
 

@@ -76,10 +76,12 @@ impl World {
     pub(crate) fn add_with(
         &mut self,
         identity: &'static str,
-        config: Config,
+        mut config: Config,
         line: LinkConfig,
         seed: u64,
     ) {
+        // Packets of a handshake that are lost again and again take their time.
+        config.join_timeout = Duration::from_secs(30);
         let number = self.clients.len();
         let local: SocketAddr = format!("10.0.{number}.1:5000").parse().unwrap();
         let tcp = LinkConfig {
