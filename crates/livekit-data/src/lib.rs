@@ -36,6 +36,19 @@
 //! number, and one that comes twice is dropped. [Data tracks](TrackEvent), where
 //! [switched on](DataTracks), go over a third channel, which is like the lossy one.
 //!
+//! # Staying connected
+//!
+//! A lost connection is got back without the caller ([`Reconnect`] says how far that goes):
+//! [`Event::Reconnecting`], then [`Event::Resumed`], with which nothing was lost, or
+//! [`Event::Rejoined`], a new session. SCTP (RFC 9260, section 6.3) would notice an outage after
+//! one second and try again after 1, 3, 7 and more, whenever the link is back; so a watchdog asks
+//! a quiet link by connectivity checks of its own (RFC 8445, section 11), resumes after 0.9 s of
+//! silence, and gives a transport that does not go on 0.3 s from the first sign of life. Reliable
+//! messages are kept until the server has them: its word on resuming (`last_message_seq` of
+//! `ReconnectResponse`) decides, since what SCTP has acknowledged is not always handled when a
+//! session ends. Only where nobody can be asked is a message given up and counted
+//! ([`Stats::reliable_lost`]); to send it again might deliver it twice.
+//!
 //! # Ways through a network
 //!
 //! Datagrams go directly, or through the TURN servers (RFC 8656) that the server names: over UDP,
@@ -49,8 +62,6 @@
 //! # Deliberately absent
 //!
 //! - Media: nothing is published or subscribed to.
-//! - Resuming: a lost connection is reported as [`Event::Closed`], and its owner joins again.
-//!   Reliable packets that were on their way are then lost; number what must not be.
 //! - Data streams and RPC, and the schemas and encryption of data tracks: such packets are ignored.
 //! - ICE over TCP: where the server's UDP port cannot be reached, TURN is the way.
 //! - TURN over DTLS, and TURN servers that send on to others (error 300).
@@ -92,3 +103,8 @@ pub use participant::{
     ProxySettings, RootCertificates,
 };
 pub use turn::{RelayError, RelayId, RelayRequest, RelaySecurity};
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
