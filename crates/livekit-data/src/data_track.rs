@@ -64,6 +64,7 @@ pub struct Frame {
 /// lost in part is dropped and [counted](TrackStats), which makes a track a carrier for state of
 /// which the latest matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrackEvent {
     /// The server accepted a track of this participant: frames can be sent from now on. Comes
     /// once for each track, even when it is published again because of a rejoin.
@@ -104,6 +105,7 @@ pub enum TrackEvent {
 
 /// Why a data track is not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// The token does not allow to publish data, or the server has data tracks switched off.
     #[error(
@@ -141,6 +143,7 @@ pub enum PublishError {
 
 /// Why a frame was not accepted for sending.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// The track is not published, or not yet: see [`TrackEvent::Accepted`].
     #[error("the data track is not published; wait until the server has accepted it")]

@@ -106,6 +106,7 @@ pub struct Permissions {
 
 /// Why a connection has to be got back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Loss {
     /// The WebSocket failed, or pings over it were not answered.
     #[error("the connection for signalling was lost")]
@@ -123,6 +124,7 @@ pub enum Loss {
 
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CloseReason {
     /// This side left.
     #[error("left the room")]
@@ -171,6 +173,7 @@ pub enum CloseReason {
 
 /// What joining told about the room and the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Session {
     /// This participant's identity, from its token.
     pub identity: Arc<str>,
@@ -188,6 +191,7 @@ pub struct Session {
 
 /// What was counted since the connection was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Lossy packets not sent because the line was too slow for them, or down.
     pub lossy_dropped_sending: u64,

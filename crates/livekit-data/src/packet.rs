@@ -34,6 +34,7 @@ pub struct Packet<'a> {
 
 /// Why a packet was not accepted for sending. It was not sent, not even in part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SendError {
     /// The payload does not fit into one message with this topic and these destinations.
     #[error(

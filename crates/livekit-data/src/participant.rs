@@ -36,6 +36,7 @@ pub use tls::{CertificateError, RootCertificates};
 
 /// Where and how to join.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ConnectOptions {
     /// The LiveKit server: `ws://`, `wss://`, or the same as `http://`, `https://`.
     pub url: String,

@@ -70,6 +70,7 @@ pub enum RelaySecurity {
 
 /// Why a TURN server gives no address, or no longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RelayError {
     /// It does not answer within five seconds.
     #[error("the TURN server does not answer; check that its port can be reached")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// How to join, and what to do when the network fails.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Config {
     /// An access token that grants `roomJoin` for one room.
     pub token: Token,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// Why a room could not be joined. No variant holds the token.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The URL cannot be used.
     #[error(
@@ -107,6 +108,7 @@ pub enum ConnectError {
 
 /// What a join waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum JoinStage {
     /// A TCP connection to the server.
     #[error("the server does not answer; check the URL, and that a firewall lets it through")]
