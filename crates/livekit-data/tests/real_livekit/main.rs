@@ -8,6 +8,7 @@ mod destinations;
 mod dual;
 mod errors;
 mod hostile;
+mod hostile_peer;
 mod ice_lite;
 mod join;
 mod leave;

@@ -1,5 +1,6 @@
 //! What tests do with a real LiveKit server.
 pub(crate) mod certificate;
+pub(crate) mod raw;
 pub(crate) mod relay;
 
 use livekit_api::access_token::{AccessToken, VideoGrants};
