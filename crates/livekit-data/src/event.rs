@@ -216,6 +216,21 @@ pub struct Stats {
     pub tracks: TrackStats,
 }
 
+impl Event {
+    /// Bytes that others can make it take, roughly.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Event::Data { topic, payload, .. } => topic.len() + payload.len(),
+            Event::ParticipantJoined { info, .. } | Event::ParticipantChanged { info, .. } => {
+                info.size()
+            }
+            Event::Track(TrackEvent::Frame(frame)) => frame.payload.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl Permissions {
     /// A server that says nothing forbids nothing.
     pub(crate) fn of(permission: Option<&proto::ParticipantPermission>) -> Self {

@@ -174,7 +174,23 @@ pub(crate) struct ReceivedUser {
 
 impl Received {
     pub(crate) fn parse(message: Vec<u8>) -> Option<Self> {
-        Received::decode(Bytes::from(message)).ok()
+        let len = message.len();
+        let mut received = Received::decode(Bytes::from(message)).ok()?;
+        if let Some(user) = &mut received.user {
+            user.payload = kept(std::mem::take(&mut user.payload), len, MAX_ENVELOPE);
+        }
+        Some(received)
+    }
+}
+
+/// A part of a message of `len` bytes to be kept: on its own, where it would hold on to more than
+/// `spare` bytes of the rest. A sender can put 65 kB of unknown fields around a payload of one
+/// byte.
+pub(crate) fn kept(part: Bytes, len: usize, spare: usize) -> Bytes {
+    if len.saturating_sub(part.len()) > spare {
+        Bytes::copy_from_slice(&part)
+    } else {
+        part
     }
 }
 
@@ -204,6 +220,9 @@ const MAX_RELIABLE_MESSAGE: usize = 65_535;
 /// a common header of 12 and an I-DATA chunk header of 20, rounded down to the four bytes that
 /// chunks are padded to. A longer message is fragmented, and one lost fragment loses it all.
 pub(crate) const MAX_LOSSY_MESSAGE: usize = 1_156;
+
+/// Two identities of up to 64 bytes, two session ids and a topic of usual length take less.
+const MAX_ENVELOPE: usize = 512;
 
 // Protocol Buffers keys: field number shifted by three, or-ed with the wire type.
 const USER_KEY: u8 = 2 << 3 | 2;
@@ -292,6 +311,18 @@ mod tests {
         #[test]
         fn parsing_any_bytes_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
             let _ = Received::parse(bytes);
+        }
+    }
+
+    #[test]
+    fn a_payload_does_not_hold_on_to_a_long_message() {
+        for (around, shared) in [(100, true), (60_000, false)] {
+            let mut message = vec![2 << 3 | 2, 3, 2 << 3 | 2, 1, 7];
+            put_field(&mut message, DESTINATION_KEY, &vec![b'x'; around]);
+            let range = message.as_ptr_range();
+            let payload = Received::parse(message).unwrap().user.unwrap().payload;
+            assert_eq!(payload[..], [7]);
+            assert_eq!(range.contains(&payload.as_ptr()), shared, "{around}");
         }
     }
 

@@ -91,6 +91,8 @@ pub struct Events {
 /// What the handles, the events and the task share.
 #[derive(Debug)]
 struct Shared {
+    /// Bytes of events that wait to be taken.
+    event_bytes: AtomicUsize,
     /// Bytes of reliable messages between the handles and the task.
     reliable_queued: AtomicUsize,
     /// The task has taken reliable messages.
@@ -113,8 +115,8 @@ struct Shared {
 impl Participant {
     /// Joins a room and queues its events.
     ///
-    /// The queue takes 4,096 events. When three quarters of it are in use, lossy packets are
-    /// dropped and counted; when it is full, the participant leaves and the events end with
+    /// The queue takes 4,096 events, and 16 MB. When three quarters of either are in use, lossy
+    /// packets are dropped and counted; when it is full, the participant leaves and the events end with
     /// [`CloseReason::SlowConsumer`], because a reliable packet would be lost.
     ///
     /// # Errors
@@ -125,6 +127,10 @@ impl Participant {
         let shared = Arc::new(Shared::new());
         let counters = shared.clone();
         let enqueue = move |event: Event| {
+            // Closing has its own place, where there is always room.
+            if matches!(event, Event::Closed(_)) || sender.is_closed() {
+                return true;
+            }
             let lossy = matches!(
                 event,
                 Event::Data {
@@ -132,19 +138,23 @@ impl Participant {
                     ..
                 } | Event::Track(TrackEvent::Frame(_))
             );
-            if lossy && sender.capacity() <= EVENT_QUEUE / 4 {
+            let size = event.size();
+            let bytes = counters.event_bytes.load(Ordering::Relaxed) + size;
+            if lossy && (sender.capacity() <= EVENT_QUEUE / 4 || bytes > EVENT_BYTES / 4 * 3) {
                 counters
                     .lossy_dropped_receiving
                     .fetch_add(1, Ordering::Relaxed);
                 return true;
             }
-            // Closing has its own place, where there is always room.
-            let closing = matches!(event, Event::Closed(_));
-            closing
-                || !matches!(
-                    sender.try_send(event),
-                    Err(mpsc::error::TrySendError::Full(_))
-                )
+            if bytes > EVENT_BYTES {
+                return false;
+            }
+            // Counted before it can be taken.
+            counters.event_bytes.fetch_add(size, Ordering::Relaxed);
+            !matches!(
+                sender.try_send(event),
+                Err(mpsc::error::TrySendError::Full(_))
+            )
         };
         let participant = join(options, shared.clone(), enqueue).await?;
         Ok((
@@ -320,7 +330,7 @@ impl Events {
     /// The next event; after [`Event::Closed`] there is none.
     pub async fn next(&mut self) -> Option<Event> {
         match self.queue.recv().await {
-            Some(event) => Some(event),
+            Some(event) => Some(self.taken(event)),
             None => self.end(),
         }
     }
@@ -328,10 +338,16 @@ impl Events {
     /// The next event if there is one now.
     pub fn try_next(&mut self) -> Option<Event> {
         match self.queue.try_recv() {
-            Ok(event) => Some(event),
+            Ok(event) => Some(self.taken(event)),
             Err(mpsc::error::TryRecvError::Empty) => None,
             Err(mpsc::error::TryRecvError::Disconnected) => self.end(),
         }
+    }
+
+    fn taken(&self, event: Event) -> Event {
+        let bytes = &self.shared.event_bytes;
+        bytes.fetch_sub(event.size(), Ordering::Relaxed);
+        event
     }
 
     fn end(&mut self) -> Option<Event> {
@@ -347,6 +363,7 @@ impl Events {
 impl Shared {
     fn new() -> Self {
         Shared {
+            event_bytes: AtomicUsize::new(0),
             reliable_queued: AtomicUsize::new(0),
             drained: Notify::new(),
             latest: Mutex::default(),
@@ -429,6 +446,9 @@ async fn join(
 
 /// A second of events for a busy room: 60 times a second from 60 participants.
 const EVENT_QUEUE: usize = 4_096;
+
+/// What these events may take: a peer's can be 65 kB each, and its frames of data tracks 1.2 MB.
+const EVENT_BYTES: usize = 16 << 20;
 
 /// Lossy packets between the handles and the task: one tick's packets for a room of 250.
 const LOSSY_QUEUE: usize = 256;

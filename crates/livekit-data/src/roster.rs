@@ -180,6 +180,9 @@ impl Roster {
         if let Some(known) = self.names.get(name) {
             return known.clone();
         }
+        if name.len() > MAX_SHARED {
+            return name.into();
+        }
         if self.names.len() >= MAX_NAMES {
             self.names.clear();
         }
@@ -203,6 +206,9 @@ const MAX_SENDERS: usize = 2 * MAX_PARTICIPANTS;
 /// A sender can make up topics without end; names are shared copies, so starting afresh costs
 /// only allocations.
 const MAX_NAMES: usize = 1_024;
+
+/// A topic can be as long as a message. Longer ones than this, in bytes, are not kept.
+const MAX_SHARED: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -343,5 +349,13 @@ mod tests {
             roster.name(&i.to_string());
         }
         assert!(roster.names.len() <= MAX_NAMES);
+        let usual = "x".repeat(MAX_SHARED);
+        assert!(Arc::ptr_eq(&roster.name(&usual), &roster.name(&usual)));
+        let kept = roster.names.len();
+        for i in 0..10 {
+            let long = format!("{i}{}", "x".repeat(MAX_SHARED));
+            assert_eq!(&*roster.name(&long), long);
+        }
+        assert_eq!(roster.names.len(), kept, "long ones are not kept");
     }
 }

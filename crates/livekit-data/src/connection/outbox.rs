@@ -109,7 +109,7 @@ impl Outbox {
     /// The connection works, so what was complete a while ago has been handled.
     pub(super) fn settle(&mut self, now: Instant) {
         while let Some(first) = self.acknowledged.front() {
-            if !first.complete.is_some_and(|at| now >= at + SETTLED_AFTER) {
+            if first.complete.is_none_or(|at| now < at + SETTLED_AFTER) {
                 break;
             }
             self.settle_first();

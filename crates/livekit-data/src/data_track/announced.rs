@@ -2,8 +2,9 @@
 
 use super::header::Header;
 use super::published::{MAX_NAME, MAX_SID};
-use super::receiver::Receiver;
+use super::receiver::{PACKET_OVERHEAD, Receiver};
 use super::{Frame, RemoteTrack, TrackEvent, TrackStats};
+use crate::packet::kept;
 use bytes::Bytes;
 use livekit_protocol as proto;
 use proto::data_track_subscriber_handles::PublishedDataTrack;
@@ -247,7 +248,8 @@ impl Announced {
         };
         let others = self.buffered - receiver.buffered();
         let room = MAX_BUFFERED - others.min(MAX_BUFFERED);
-        let payload = Bytes::from(packet).slice(at..);
+        let len = packet.len();
+        let payload = kept(Bytes::from(packet).slice(at..), len, PACKET_OVERHEAD / 2);
         let payload = receiver.handle(&header, payload, room, stats, now);
         self.buffered = others + receiver.buffered();
         Some(Frame {

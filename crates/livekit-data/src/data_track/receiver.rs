@@ -189,9 +189,9 @@ const MAX_PARTIAL: usize = 4;
 /// Packets of one frame: eight times the longest frame that is sent from here.
 const MAX_PACKETS: usize = 1_024;
 
-/// What a packet takes beside its payload: its header with extensions of a usual length, and its
-/// place in the list.
-const PACKET_OVERHEAD: usize = 128;
+/// What a packet takes beside its payload: its header with extensions of a usual length, which are
+/// half of it at most, and its place in the list.
+pub(super) const PACKET_OVERHEAD: usize = 128;
 
 /// From then on a track's numbers say nothing any more. At 60 frames a second half of them are
 /// used up in nine minutes; no packet is two seconds on its way.

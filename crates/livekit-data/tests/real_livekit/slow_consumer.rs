@@ -43,6 +43,38 @@ async fn when_reliable_packets_do_not_fit_either_the_participant_leaves_and_says
     assert_eq!(bob_events.next().await, None);
 }
 
+#[tokio::test]
+async fn long_packets_fill_the_queue_before_they_fill_the_memory() {
+    let server = LiveKit::shared();
+    let [(alice, _alice_events), (bob, mut bob_events)] = pair(&server, "stuffed").await;
+    let long = vec![1; 60_000];
+    let packet = |payload| Packet {
+        topic: "",
+        payload,
+        channel: Channel::Reliable,
+        destinations: &[],
+    };
+    let sending = async {
+        loop {
+            alice.send_in_turn(packet(&long)).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = sending => {}
+        () = until(|| bob.send(packet(&[])) == Err(SendError::Closed)) => {}
+    }
+    let (mut bytes, mut closed) = (0, None);
+    while let Some(event) = bob_events.next().await {
+        match event {
+            Event::Data { payload, .. } => bytes += payload.len(),
+            Event::Closed(reason) => closed = Some(reason),
+            _ => {}
+        }
+    }
+    assert_eq!(closed, Some(CloseReason::SlowConsumer));
+    assert!((15_000_000..17_000_000).contains(&bytes), "{bytes}");
+}
+
 async fn send_numbers(sender: &Participant, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let payload = number.to_le_bytes();
