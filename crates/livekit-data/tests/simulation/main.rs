@@ -17,16 +17,17 @@ use world::World;
 
 /// Plays a scenario with so many seeds, unless the environment says otherwise.
 fn play(seeds: u64, scenario: impl Fn(u64)) {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|value| value.parse().ok())
+    let number = |name: &str| -> Option<u64> {
+        let value = std::env::var_os(name)?;
+        let number = value.to_str().and_then(|value| value.parse().ok());
+        Some(number.unwrap_or_else(|| panic!("{name} is {value:?}, and has to be a number")))
     };
     let (first, count) = match (number("SEED"), number("SEEDS")) {
         (Some(seed), _) => (seed, 1),
         (None, count) => (1, count.unwrap_or(seeds)),
     };
-    for seed in first..first + count {
+    assert!(count > 0, "SEEDS has to be 1 at least");
+    for seed in first..=first.saturating_add(count - 1) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
             let thread = std::thread::current();
             let name = thread.name().unwrap_or("");
