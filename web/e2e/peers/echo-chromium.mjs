@@ -1,5 +1,5 @@
-// Returns every packet to its sender, with livekit-client in a page of Chromium: URL and token are
-// given.
+// Returns every packet to its sender, and every frame of a data track on one of the same name, with
+// livekit-client in a page of Chromium: URL and token are given.
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
@@ -28,6 +28,13 @@ await page.evaluate(
           topic,
           destinationIdentities: [participant.identity],
         });
+      }
+    });
+    room.on(RoomEvent.DataTrackPublished, async (track) => {
+      const back = await room.localParticipant.publishDataTrack({ name: track.info.name });
+      const frames = track.subscribe().getReader();
+      for (let next = await frames.read(); !next.done; next = await frames.read()) {
+        await back.tryPush(next.value);
       }
     });
     await room.connect(url, token);

@@ -4,7 +4,9 @@
 
 use gs_test_services::{LiveKit, LiveKitOptions};
 use livekit_api::access_token::{AccessToken, VideoGrants};
-use livekit_data::{Channel, ConnectOptions, Event, Events, Packet, Participant};
+use livekit_data::{
+    Channel, ConnectOptions, DataTracks, Event, Events, Packet, Participant, TrackEvent,
+};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,6 +22,63 @@ async fn the_sdk_for_node() {
 #[tokio::test]
 async fn livekit_client_in_chromium() {
     check("chromium", node("echo-chromium.mjs")).await;
+}
+
+#[tokio::test]
+async fn data_tracks_of_livekit_client_in_chromium() {
+    let server = LiveKit::start(LiveKitOptions {
+        data_tracks: true,
+        ..LiveKitOptions::auto_create()
+    });
+    let mut options = ConnectOptions::new(server.url(), token("tracks", "rust"));
+    options.connection.data_tracks = DataTracks::On;
+    let (participant, mut events) = Participant::connect(options).await.unwrap();
+    let track = participant.publish_track("state").await.unwrap();
+    participant.subscribe_track("peer", "state").await;
+    let peer = node("echo-chromium.mjs");
+    let _peer = start(peer, &server.url(), &token("tracks", "peer")).await;
+    let lens = [1, 200, 1_132, 1_133, 5_000, 20_000];
+    let payload = |number: u64| vec![number as u8; lens[number as usize % lens.len()]];
+    let sending = async {
+        let mut clock = tokio::time::interval(Duration::from_millis(10));
+        // The browser's client takes a time stamp of 0 for none.
+        for number in 1_u64.. {
+            clock.tick().await;
+            let frame = participant.send_frame(track, payload(number), Some(number));
+            frame.unwrap();
+        }
+    };
+    let returning = async {
+        let mut numbers = Vec::new();
+        while numbers.len() < FRAMES {
+            match events.next().await.expect("the events go on") {
+                Event::Track(TrackEvent::Frame(frame)) => {
+                    let number = frame.user_timestamp.expect("was attached");
+                    assert_eq!(frame.payload, payload(number), "frame {number}");
+                    assert_eq!(
+                        (&*frame.track.publisher, &*frame.track.name),
+                        ("peer", "state")
+                    );
+                    numbers.push(number);
+                }
+                Event::Closed(reason) => panic!("{reason}"),
+                _ => {}
+            }
+        }
+        numbers
+    };
+    let numbers = tokio::select! {
+        () = sending => Vec::new(),
+        numbers = tokio::time::timeout(DEADLINE, returning) => numbers.expect("frames return in time"),
+    };
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    // The browser forwards them as they are, whatever their length.
+    for len in lens {
+        let of_this_len = numbers
+            .iter()
+            .filter(|number| payload(**number).len() == len);
+        assert!(of_this_len.count() > 0, "none of {len} bytes returns");
+    }
 }
 
 #[tokio::test]
@@ -168,3 +227,4 @@ const RELIABLE: u32 = 200;
 /// Number of the packet that is large.
 const LARGE: u32 = 100;
 const LOSSY: u8 = 200;
+const FRAMES: usize = 300;
