@@ -6,13 +6,19 @@ use crate::data_track::Tracks;
 use crate::packet::Received;
 use crate::roster::Roster;
 use crate::{DataTracks, TrackEvent};
-use input::Input;
+pub(crate) use input::Input;
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::signal_response::Message as Response;
 use room::{Room, Stage};
 use std::collections::HashMap;
 use std::time::Instant;
+
+#[cfg(feature = "tokio")]
+pub use crate::participant::fuzz::http;
+pub use crate::turn::fuzz::{
+    frames as turn_frames, messages as turn_messages, relays, urls as turn_urls,
+};
 
 mod input;
 mod room;
@@ -29,6 +35,12 @@ pub const TARGETS: &[Target] = &[
     ("livekit_session", session),
     ("livekit_packets", packets),
     ("livekit_tracks", tracks),
+    ("livekit_relays", relays),
+    ("livekit_turn_messages", turn_messages),
+    ("livekit_turn_frames", turn_frames),
+    ("livekit_turn_urls", turn_urls),
+    #[cfg(feature = "tokio")]
+    ("livekit_http", http),
 ];
 
 /// Signalling messages, in the state that the first byte names.

@@ -21,6 +21,9 @@ use tracks::{OutgoingFrame, TrackRequest};
 mod dial;
 mod driver;
 mod error;
+#[cfg(any(fuzzing, test))]
+#[allow(missing_docs)]
+pub(crate) mod fuzz;
 mod latest;
 mod proxy;
 mod relays;

@@ -16,6 +16,9 @@ use url::{Carrier, Endpoint};
 
 mod allocation;
 mod framing;
+#[cfg(any(fuzzing, test))]
+#[allow(missing_docs)]
+pub(crate) mod fuzz;
 mod stun;
 mod url;
 

@@ -1,26 +1,26 @@
 //! Takes an input apart.
 
 /// Bytes that have not been used yet.
-pub(super) struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Input(data)
     }
 
     /// The next byte, 0 at the end.
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.next_byte().unwrap_or_default()
     }
 
-    pub(super) fn next_byte(&mut self) -> Option<u8> {
+    pub(crate) fn next_byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*byte)
     }
 
     /// Two bytes of length and that many bytes, fewer at the end.
-    pub(super) fn chunk(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn chunk(&mut self) -> Option<&'a [u8]> {
         let (len, rest) = self.0.split_first_chunk::<2>()?;
         let len = usize::from(u16::from_be_bytes(*len)).min(rest.len());
         let (chunk, rest) = rest.split_at(len);
@@ -28,7 +28,7 @@ impl<'a> Input<'a> {
         Some(chunk)
     }
 
-    pub(super) fn rest(&mut self) -> &'a [u8] {
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 }

@@ -155,7 +155,7 @@ impl Proxy {
 }
 
 /// The status and the length of an answer's head, once that is complete.
-fn status(answer: &[u8]) -> Result<Option<(u16, usize)>, &'static str> {
+pub(super) fn status(answer: &[u8]) -> Result<Option<(u16, usize)>, &'static str> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     match response.parse(answer) {

@@ -163,7 +163,7 @@ impl Server {
 
     /// The server repeats a bad token in its answer, so what it says is never shown for a 401
     /// and searched otherwise.
-    fn refusal(&self, status: u16, body: &[u8], token: &str) -> ConnectError {
+    pub(super) fn refusal(&self, status: u16, body: &[u8], token: &str) -> ConnectError {
         let server = self.name();
         let said = String::from_utf8_lossy(body);
         match status {
@@ -173,16 +173,11 @@ impl Server {
                 reason: CloseReason::JoinFailed,
             },
             _ => {
-                let said = if token.is_empty() {
-                    said.into()
-                } else {
-                    said.replace(token, "…")
-                };
-                let message = said
-                    .chars()
-                    .filter(|c| !c.is_control())
-                    .take(MAX_SHOWN)
-                    .collect();
+                let mut said: String = said.chars().filter(|c| !c.is_control()).collect();
+                if !token.is_empty() {
+                    said = said.replace(token, "…");
+                }
+                let message = said.chars().take(MAX_SHOWN).collect();
                 ConnectError::UnexpectedStatus {
                     server,
                     status,
@@ -193,14 +188,14 @@ impl Server {
     }
 }
 
-struct Head {
-    status: u16,
+pub(super) struct Head {
+    pub(super) status: u16,
     accept: Option<String>,
     content_length: Option<usize>,
 }
 
 /// The head of an HTTP answer and its length, once all of it is there.
-fn parse_head(received: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
+pub(super) fn parse_head(received: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let parsed = response

@@ -37,6 +37,14 @@ impl Frames {
     }
 }
 
+#[cfg(any(fuzzing, test))]
+impl Frames {
+    /// Bytes that wait for the rest of their message.
+    pub(super) fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+}
+
 /// The length of a message with its padding, from its first four bytes.
 fn frame_len(start: [u8; 4]) -> Result<usize, BadFrame> {
     let len = usize::from(u16::from_be_bytes([start[2], start[3]]));
@@ -53,7 +61,7 @@ fn frame_len(start: [u8; 4]) -> Result<usize, BadFrame> {
 }
 
 /// A datagram of LiveKit's is below 1,300 bytes; STUN's attributes around it are below 300.
-const MAX_FRAME: usize = 4_096;
+pub(super) const MAX_FRAME: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -77,7 +85,7 @@ mod tests {
                 frames.push(part, |frame| lens.push(frame.len())).unwrap();
             }
             assert_eq!(lens, [8, 24, 4, 8], "in parts of {size}");
-            assert!(frames.buffer.is_empty());
+            assert_eq!(frames.buffered(), 0);
         }
     }
 

@@ -282,6 +282,41 @@ async fn a_data_track_of_garbage_is_counted_and_leaves_the_others_alone() {
     room.run_until(&[b"end"]).await;
 }
 
+#[tokio::test]
+async fn somebody_who_changes_all_the_time_holds_up_nobody() {
+    let server = LiveKit::shared();
+    let restless = VideoGrants {
+        can_update_own_metadata: Some(true),
+        ..grants("restless")
+    };
+    let mut room = Room::with("restless", &server, restless).await;
+    let update = |metadata: String, names: usize| {
+        let attribute = |name: usize| (format!("{name}\u{202e}"), "\0".repeat(100));
+        Request::UpdateMetadata(proto::UpdateParticipantMetadata {
+            metadata,
+            attributes: (0..names).map(attribute).collect(),
+            ..Default::default()
+        })
+    };
+    // The server drops one who has more than that under way.
+    for number in 0..30 {
+        let metadata = number.to_string().repeat(10_000);
+        room.mallory.signal(update(metadata, number % 10)).await;
+    }
+    room.mallory.signal(update("last".into(), 0)).await;
+    wait_for(&mut room.bob_events, |event| match event {
+        Event::ParticipantJoined { identity, info, .. }
+        | Event::ParticipantChanged { identity, info, .. } => {
+            (&**identity == "mallory" && info.metadata == "last").then_some(())
+        }
+        _ => None,
+    })
+    .await;
+    room.next = 0;
+    room.mallory.packet(RELIABLE, &packet(b"end", 0)).await;
+    room.run_until(&[b"end"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_does_not_hold_up_what_others_send() {
     let mut room = Room::new("burst").await;
