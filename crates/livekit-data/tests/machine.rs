@@ -126,7 +126,10 @@ fn participants_of_the_join_response_and_of_updates_are_events() {
 #[test]
 fn pings_go_out_at_the_servers_interval_and_silence_ends_the_connection() {
     let start = Instant::now();
-    let mut connection = connection(start);
+    let mut config = Config::new("token");
+    // The pings are to end it, not the time that joining takes.
+    config.join_timeout = Duration::from_secs(60);
+    let mut connection = connection_with(config, start);
     connection.handle_signal(&join(), start);
     events(&mut connection);
     let at = |seconds| start + Duration::from_secs(seconds);
