@@ -49,33 +49,37 @@ async fn fleet(kind: Kind, size: Size) -> anyhow::Result<(Value, Vec<String>)> {
     let join_seconds = begun.elapsed().as_secs_f64();
     let idle_memory = process.settled_memory().await?;
     let idle_cores = process.idle_cores(time).await?;
-    let request = |seconds: u64| {
+    let request = |per_second: u64, seconds: u64| {
         json!({
             "do": "chat", "reliable": false, "bytes": BYTES, "per_second": per_second,
             "seconds": seconds,
         })
     };
     // An SDK may negotiate at the first packet, which takes so many some time.
+    let warm_up = request(per_second, 1);
     for _ in 0..WARM_UPS {
-        let answer = process.ask(request(1)).await?;
-        if answer["sent"] == answer["received"] {
+        if all_arrived(&process.ask(warm_up.clone()).await?) {
             break;
         }
     }
     tokio::time::sleep(SETTLING).await;
     let (livekit_before, begun) = (cpu_seconds(server.id())?, Instant::now());
-    let (answer, cores) = process.ask_measured(request(seconds)).await?;
+    let (answer, cores) = process.ask_measured(request(per_second, seconds)).await?;
     let elapsed = begun.elapsed().as_secs_f64();
     let livekit_cores = (cpu_seconds(server.id())? - livekit_before) / elapsed;
     let memory = process.settled_memory().await?;
-    let (Some(sent), Some(received)) = (answer["sent"].as_f64(), answer["received"].as_f64())
-    else {
-        bail!("no counts in {answer}");
-    };
+    let overload = process.ask(request(per_second * OVERLOAD, seconds)).await?;
+    let over = Instant::now();
+    let mut recovered = process.ask(warm_up.clone()).await?;
+    while !all_arrived(&recovered) && over.elapsed() < RECOVERY {
+        recovered = process.ask(warm_up.clone()).await?;
+    }
+    let recovered_s = over.elapsed().as_secs_f64();
+    let lost = lost_pct(&answer)?;
+    let sent = answer["sent"].as_f64().unwrap_or(0.0);
     let each =
         |memory: u64| round(memory.saturating_sub(first) as f64 / 1e3 / (count - ROOM_SIZE) as f64);
     let pct = |cores: f64| round(cores * 100.0);
-    let lost_pct = round((sent - received) * 100.0 / sent);
     let metrics = json!({
         "participants": count,
         "join_s": round(join_seconds),
@@ -85,8 +89,11 @@ async fn fleet(kind: Kind, size: Size) -> anyhow::Result<(Value, Vec<String>)> {
         "cpu_pct_idle": pct(idle_cores),
         "cpu_pct": pct(cores),
         "packets_per_s": round(sent / elapsed),
-        "lost_pct": lost_pct,
+        "lost_pct": lost,
         "interruptions": answer["reconnecting"],
+        "overload_lost_pct": lost_pct(&overload)?,
+        "overload_recovered_s": round(recovered_s),
+        "interruptions_in_all": recovered["reconnecting"],
         "livekit_cpu_pct": pct(livekit_cores),
         "livekit_memory_mb": round(memory_bytes(server.id())? as f64 / 1e6),
     });
@@ -99,15 +106,35 @@ async fn fleet(kind: Kind, size: Size) -> anyhow::Result<(Value, Vec<String>)> {
             each(memory),
         ),
         format!(
-            "  CPU {:.1} % of a core idle; {:.1} % with {per_second} packets a second each way each ({lost_pct} % lost, {} interruptions), LiveKit's server {:.1} %",
+            "  CPU {:.1} % of a core idle; {:.1} % with {per_second} packets a second each way each ({lost} % lost, {} interruptions), LiveKit's server {:.1} %",
             pct(idle_cores),
             pct(cores),
             answer["reconnecting"],
             pct(livekit_cores),
         ),
+        format!(
+            "  {OVERLOAD} times as many: {} % lost; all arrive again {recovered_s:.1} s later, {} interruptions in all",
+            metrics["overload_lost_pct"], recovered["reconnecting"],
+        ),
     ];
     Ok((metrics, lines))
 }
+
+fn all_arrived(answer: &Value) -> bool {
+    answer["sent"] == answer["received"]
+}
+
+fn lost_pct(answer: &Value) -> anyhow::Result<f64> {
+    match (answer["sent"].as_f64(), answer["received"].as_f64()) {
+        (Some(sent), Some(received)) => Ok(round((sent - received) * 100.0 / sent)),
+        _ => bail!("no counts in {answer}"),
+    }
+}
+
+/// By how much a rate is raised that the server takes, for as long again, and how long to wait
+/// until all arrive again at the lower one.
+const OVERLOAD: u64 = 15;
+const RECOVERY: Duration = Duration::from_secs(60);
 
 const WARM_UPS: usize = 10;
 const SETTLING: Duration = Duration::from_secs(2);

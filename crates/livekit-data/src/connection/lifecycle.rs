@@ -161,7 +161,7 @@ impl Connection {
         let Some(recovery) = &self.recovery else {
             return;
         };
-        if !matches!(recovery.stage, Stage::Transport(_)) || !open {
+        if !matches!(recovery.stage, Stage::Link(_) | Stage::Transport(_)) || !open {
             return;
         }
         match recovery.step {
@@ -206,8 +206,15 @@ impl Connection {
         }
         if !self.joined {
             self.close(CloseReason::ConnectionLost);
-        } else if self.recovery.is_some() {
-            self.attempt_failed();
+        } else if let Some(recovery) = &mut self.recovery {
+            match recovery.stage {
+                // There was no attempt yet.
+                Stage::Link(_) => {
+                    recovery.turn_to(Step::Resume, self.now);
+                    self.recover_if_due();
+                }
+                _ => self.attempt_failed(),
+            }
         } else if self.ended.is_some() {
             // No reason will come any more.
             self.lose(Loss::Transport, Step::Rejoin);
@@ -216,12 +223,17 @@ impl Connection {
         }
     }
 
-    /// Nothing has arrived for a while.
-    pub(super) fn link_down(&mut self) {
+    /// Nothing has arrived for a while; it may come back by itself.
+    pub(super) fn link_down(&mut self, may_come_back: bool) {
         if self.joined && self.recovery.is_none() && self.ended.is_none() {
             self.strain.lost(self.publisher.last_datagram());
             self.stretch_peers();
-            self.lose(Loss::Silence, Step::Resume);
+            self.lose_for_now(Loss::Silence, Step::Resume);
+            let (stretch, random, now) = (self.strain.stretch(), self.random(), self.now);
+            match &mut self.recovery {
+                Some(recovery) if may_come_back => recovery.wait_for_link(stretch, random, now),
+                _ => self.recover_if_due(),
+            }
         }
     }
 
@@ -270,6 +282,12 @@ impl Connection {
 
     /// Starts getting the connection back with this step, or goes on with it.
     pub(super) fn lose(&mut self, loss: Loss, step: Step) {
+        self.lose_for_now(loss, step);
+        self.recover_if_due();
+    }
+
+    /// The same, and leaves the first attempt to the caller.
+    fn lose_for_now(&mut self, loss: Loss, step: Step) {
         if self.leaving.is_some() {
             self.farewell();
             return;
@@ -293,7 +311,6 @@ impl Connection {
                 self.events.push_back(Event::Reconnecting(loss));
             }
         }
-        self.recover_if_due();
     }
 
     fn may_rejoin(&self) -> bool {
@@ -334,7 +351,7 @@ impl Connection {
             return;
         }
         match (recovery.stage, recovery.step) {
-            (Stage::Pause(_), step) => self.attempt(step),
+            (Stage::Link(_) | Stage::Pause(_), step) => self.attempt(step),
             (Stage::Signal(_), _) | (Stage::Transport(_), Step::Rejoin) => {
                 self.signal_open = false;
                 self.dialling = false;

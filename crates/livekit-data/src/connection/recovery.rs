@@ -24,6 +24,13 @@ pub(super) struct Recovery {
     pub(super) reliable_lost: u64,
 }
 
+/// By up to a half: everybody whom a restarted server has lost, or one that is overloaded, would
+/// otherwise come back at the same time.
+fn shortened(time: Duration, random: u64) -> Duration {
+    let percent = u32::try_from(random % 50).unwrap_or(0);
+    time.mul_f64(1.0 - f64::from(percent) / 100.0)
+}
+
 /// How hard the link is to keep.
 ///
 /// One that is silent again as soon as it was got back is not dead but overloaded, or the server
@@ -69,6 +76,8 @@ pub(super) enum Step {
 /// What is being waited for, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// The link, which may only have been quiet: signalling works.
+    Link(Instant),
     /// The next attempt.
     Pause(Instant),
     /// The WebSocket, and the server's first answer over it.
@@ -95,7 +104,8 @@ impl Recovery {
 
     /// When something has to be done.
     pub(super) fn timeout(&self) -> Instant {
-        let (Stage::Pause(at) | Stage::Signal(at) | Stage::Transport(at)) = self.stage;
+        let (Stage::Link(at) | Stage::Pause(at) | Stage::Signal(at) | Stage::Transport(at)) =
+            self.stage;
         at.min(self.until)
     }
 
@@ -111,9 +121,12 @@ impl Recovery {
         let pause = FIRST_PAUSE * 2_u32.pow(self.attempts.min(LAST_DOUBLING));
         self.attempts += 1;
         self.slow += u32::from(std::mem::take(&mut self.reached));
-        // Everybody whom a restarted server has lost would otherwise come back at the same time.
-        let percent = u32::try_from(random % 50).unwrap_or(0);
-        self.stage = Stage::Pause(now + pause.mul_f64(1.0 - f64::from(percent) / 100.0));
+        self.stage = Stage::Pause(now + shortened(pause, random));
+    }
+
+    /// Sees for a moment whether the link comes back by itself, `stretch` times longer than usual.
+    pub(super) fn wait_for_link(&mut self, stretch: u32, random: u64, now: Instant) {
+        self.stage = Stage::Link(now + shortened(LINK_TIMEOUT * stretch, random));
     }
 
     pub(super) fn wait_for_connection(&mut self, now: Instant) {
@@ -149,6 +162,9 @@ impl Reconnect {
         }
     }
 }
+
+/// Short beside the silence that comes before it, and long beside a round trip.
+const LINK_TIMEOUT: Duration = Duration::from_millis(400);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Up to 800 ms, so that a network that is back is noticed within a second.

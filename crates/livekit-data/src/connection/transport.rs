@@ -160,7 +160,9 @@ impl Connection {
             verdict = verdict.or(peer.watch(now, &mut self.transmits));
         }
         match verdict {
-            Some(Verdict::Down) => self.link_down(),
+            Some(Verdict::Down) => self.link_down(self.signal_open),
+            // Looking for another path needs signalling.
+            Some(Verdict::Deaf) => self.link_down(false),
             Some(Verdict::Stuck) => self.transport_stuck(),
             // A resume that waits for this sees it.
             Some(Verdict::Recovered) | None => {}

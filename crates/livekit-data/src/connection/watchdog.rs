@@ -45,6 +45,8 @@ enum Link {
 pub(super) enum Verdict {
     /// Nothing has arrived for [`SILENCE`].
     Down,
+    /// Checks are answered, and the transport is not.
+    Deaf,
     /// The link works again, and so does the transport.
     Recovered,
     /// The link works again, and the transport waits for its timers.
@@ -154,7 +156,8 @@ impl Watchdog {
                     .last_message
                     .is_some_and(|last| last + FLOWING >= self.last_datagram);
                 self.link = Link::Down { receiving };
-                Some(Verdict::Down)
+                let silent = now >= self.last_datagram + SILENCE * self.stretch;
+                Some(if silent { Verdict::Down } else { Verdict::Deaf })
             }
             Link::Back {
                 sending: false,
@@ -256,7 +259,7 @@ mod tests {
             assert_eq!(watchdog.poll(start + ms(at)), None);
         }
         assert_eq!(watchdog.timeout(), Some(start + ms(1_000)));
-        assert_eq!(watchdog.poll(start + ms(1_000)), Some(Verdict::Down));
+        assert_eq!(watchdog.poll(start + ms(1_000)), Some(Verdict::Deaf));
     }
 
     #[test]

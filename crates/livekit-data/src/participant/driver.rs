@@ -177,8 +177,9 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
     /// Waits for something to happen and hands it to the connection.
     async fn step(&mut self) {
         let due = self.connection.poll_timeout();
+        // One that goes off too early costs less than moving it with every packet.
         if let Some(due) = due.map(tokio::time::Instant::from_std)
-            && due != self.timer.deadline()
+            && (due < self.timer.deadline() || self.timer.is_elapsed())
         {
             self.timer.as_mut().reset(due);
         }
