@@ -398,7 +398,7 @@ impl Connection {
         let recovery = self.recovery.as_ref().map(Recovery::timeout);
         let keepalive = self.keepalive.as_ref().map(Keepalive::timeout);
         let relaying = self.relaying.poll_timeout();
-        let peers = self.subscriber.iter().map(Peer::timeout);
+        let peers = self.subscriber.iter().filter_map(Peer::timeout);
         let tracks = self.tracks.poll_timeout();
         [
             recovery,
@@ -412,7 +412,7 @@ impl Connection {
         .into_iter()
         .flatten()
         .chain(peers)
-        .chain([self.publisher.timeout()])
+        .chain(self.publisher.timeout())
         .min()
     }
 

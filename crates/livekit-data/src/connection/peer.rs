@@ -60,6 +60,8 @@ pub(super) struct Peer {
     data_tracks: DataChannel,
     ice_connected: bool,
     ended: bool,
+    /// Nothing will come of it.
+    broken: bool,
     /// Sends nothing any more.
     frozen: bool,
     watchdog: Watchdog,
@@ -105,6 +107,7 @@ impl Peer {
             data_tracks: DataChannel::default(),
             ice_connected: false,
             ended: false,
+            broken: false,
             frozen: false,
             watchdog: Watchdog::new(now),
             prober: Prober::default(),
@@ -296,6 +299,8 @@ impl Peer {
     fn handle_input(&mut self, input: Input<'_>) {
         if let Err(error) = self.rtc.handle_input(input) {
             tracing::debug!(%error, "the transport refused an input");
+            // A handshake does not get over that, and there is no sign of it but silence.
+            self.broken |= !self.is_open();
         }
     }
 
@@ -310,24 +315,24 @@ impl Peer {
         now: Instant,
         transmits: &mut VecDeque<Transmit>,
     ) -> Option<Verdict> {
-        if !self.is_open() || self.frozen {
+        if !self.is_open() || self.frozen || self.ended {
             return None;
         }
         transmits.extend(self.prober.poll(self.watchdog.last_datagram(), now));
         self.watchdog.poll(now)
     }
 
-    pub(super) fn timeout(&self) -> Instant {
+    /// Never, once it has ended.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        if self.ended {
+            return None;
+        }
         if !self.is_open() || self.frozen {
-            return self.rtc_timeout;
+            return Some(self.rtc_timeout);
         }
         let probe = self.prober.timeout(self.watchdog.last_datagram());
         let watchdog = self.watchdog.timeout();
-        [self.rtc_timeout, probe]
-            .into_iter()
-            .chain(watchdog)
-            .min()
-            .unwrap_or(probe)
+        [self.rtc_timeout, probe].into_iter().chain(watchdog).min()
     }
 
     /// Asks the transport for what it has until there is nothing, or an event.
@@ -359,7 +364,7 @@ impl Peer {
                 }
                 Ok(Output::Timeout(at)) => {
                     self.rtc_timeout = at;
-                    if self.rtc.is_alive() {
+                    if self.rtc.is_alive() && !self.broken {
                         return None;
                     }
                     self.ended = true;

@@ -39,7 +39,9 @@ impl Connection {
     }
 
     fn drive_peers(&mut self) {
-        while let Some((is_publisher, event)) = self.poll_peers() {
+        while !self.closed
+            && let Some((is_publisher, event)) = self.poll_peers()
+        {
             match event {
                 PeerEvent::Message(Carrier::Packets(channel), message) => {
                     self.received(is_publisher, channel, message);
@@ -49,9 +51,6 @@ impl Connection {
                     self.tracks.handle_packet(packet, self.now);
                 }
                 PeerEvent::Ended => self.transport_ended(),
-            }
-            if self.closed {
-                return;
             }
         }
     }

@@ -9,8 +9,8 @@
 mod sfu;
 mod world;
 
-use gs_netem::{LinkConfig, Reorder};
-use livekit_data::{CloseReason, Config, Event, Reconnect};
+use gs_netem::{LinkConfig, Rate, Reorder};
+use livekit_data::{CloseReason, Config, Event, Loss, Reconnect};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use world::World;
@@ -161,6 +161,140 @@ fn an_outage_on_a_bad_line_is_survived() {
         // the whole attempt is.
         let (after, _) = outage(seed, &bad(), ms(500 + seed % 20 * 250), seed % 2 == 0);
         assert!(after <= ms(20_000), "{after:?}");
+    });
+}
+
+#[test]
+fn a_signal_that_hangs_is_replaced_and_stops_nothing() {
+    play(5, |seed| {
+        let mut world = World::pair(&good(), seed);
+        // The server's pings time out after 15 s.
+        world.clients[0].tcp_down = true;
+        world.run_for(ms(22_000));
+        world.clients[0].tcp_down = false;
+        world.run_for(ms(5_000));
+        let alice = &world.clients[0];
+        let lost = |event: &Event| matches!(event, Event::Reconnecting(Loss::Signal));
+        assert_eq!(alice.count(lost), 1, "{:?}", alice.events);
+        assert_eq!(alice.count(is_resumed), 1, "{:?}", alice.events);
+        assert_eq!(alice.count(is_rejoined), 0, "{:?}", alice.events);
+        for client in &world.clients {
+            let gap = client.longest_gap();
+            assert!(gap < ms(500), "nothing for {gap:?}");
+        }
+        world.finish();
+        world.check();
+    });
+}
+
+#[test]
+fn a_slow_answer_is_waited_for() {
+    for latency in [200, 600, 1_000] {
+        play(5, |seed| {
+            let mut world = World::pair(&good(), seed);
+            world.run_for(ms(1_000));
+            world.set_signal_latency(0, ms(latency));
+            for outage in [0, 2_000] {
+                world.cut_signal(0);
+                world.set_udp_down(0, outage > 0);
+                world.run_for(ms(outage));
+                world.set_udp_down(0, false);
+                world.run_for(ms(20_000));
+            }
+            let alice = &world.clients[0];
+            assert!(alice.count(is_resumed) >= 1, "{:?}", alice.events);
+            let reconnecting = |event: &Event| matches!(event, Event::Reconnecting(_));
+            assert_eq!(alice.count(reconnecting), 2, "{:?}", alice.events);
+            world.finish();
+            world.check();
+        });
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_a_join_ends_it_in_time() {
+    let mut world = World::new();
+    world.add("alice", good(), 1);
+    world.clients[0].tcp_down = true;
+    world.run_for(ms(31_000));
+    assert_eq!(world.clients[0].closed, Some(CloseReason::JoinTimedOut));
+}
+
+#[test]
+fn datagrams_of_an_earlier_session_change_nothing() {
+    play(5, |seed| {
+        let mut world = World::pair(&good(), seed);
+        world.run_for(ms(2_000));
+        let old = world.recent(0);
+        world.sfu_down = true;
+        world.run_for(ms(200));
+        world.sfu.restart();
+        world.sfu_down = false;
+        // In the midst of the handshakes, of which those from before may spoil one, and after them.
+        for _ in 0..300 {
+            world.run_for(ms(10));
+            world.hand_again(0, &old);
+        }
+        world.run_for(ms(3_000));
+        let alice = &world.clients[0];
+        assert_eq!(
+            alice.count(is_rejoined),
+            1,
+            "{:?} {:?}",
+            alice.events,
+            alice.connection.stats()
+        );
+        world.finish();
+        world.check();
+    });
+}
+
+#[test]
+fn a_server_that_is_busy_for_a_while_is_not_left() {
+    for busy in [700, 1_500] {
+        play(10, |seed| {
+            let mut world = World::pair(&good(), seed);
+            world.run_for(ms(2_000 + seed * 37 % 500));
+            for _ in 0..3 {
+                world.sfu_busy = true;
+                world.run_for(ms(busy));
+                world.sfu_busy = false;
+                world.run_for(ms(2_000));
+            }
+            for client in &world.clients {
+                // Who hears nothing of the other for a moment longer takes that for a transport
+                // that hangs, though it is the other who is not back yet. That is rare.
+                assert!(client.count(is_rejoined) <= 1, "{:?}", client.events);
+            }
+            world.finish();
+            world.check();
+        });
+    }
+}
+
+/// 8 kB a second each way, of which packets and what goes with them take nearly all, and two
+/// seconds of them in the queue.
+#[test]
+fn a_narrow_line_is_slow_and_no_more() {
+    play(5, |seed| {
+        let line = LinkConfig {
+            rate: Some(Rate {
+                bytes_per_s: 8_000,
+                queue_bytes: 16_000,
+            }),
+            ..good()
+        };
+        let mut world = World::pair(&line, seed);
+        world.run_for(ms(30_000));
+        for client in &world.clients {
+            let lost = |event: &Event| matches!(event, Event::Reconnecting(_));
+            assert!(client.count(lost) <= 3, "{:?}", client.events);
+        }
+        world.set_sending(false);
+        // SCTP's timer has doubled with each packet that the queue dropped.
+        world.run_for(ms(60_000));
+        world.finish();
+        world.check();
     });
 }
 

@@ -5,7 +5,7 @@ use gs_netem::{Link, LinkConfig};
 use livekit_data::{
     Channel, CloseReason, Config, Connection, DialFailure, Event, Packet, SendError,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ pub(crate) struct World {
     pub(crate) sfu: Sfu,
     /// Nobody listens at the server's port.
     pub(crate) sfu_down: bool,
+    /// The server has no time for datagrams: they wait in its socket. Signalling works.
+    pub(crate) sfu_busy: bool,
+    in_socket: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) clients: Vec<Client>,
     sockets: Socket,
     polls: u64,
@@ -33,7 +36,9 @@ pub(crate) struct Client {
     /// Nothing gets through over TCP, and nobody is told.
     pub(crate) tcp_down: bool,
     socket: Option<Open>,
-    dialling: Option<(Duration, livekit_data::Dial)>,
+    dialling: Option<Dialling>,
+    /// The last datagrams that it got.
+    recent: VecDeque<Vec<u8>>,
     sending: bool,
     next_packet: Duration,
     packets: u32,
@@ -43,6 +48,14 @@ pub(crate) struct Client {
     pub(crate) events: Vec<(Duration, Event)>,
     pub(crate) present: BTreeMap<String, String>,
     pub(crate) closed: Option<CloseReason>,
+}
+
+/// A WebSocket that is being opened.
+struct Dialling {
+    /// When TCP is through, until it is.
+    connected: Option<Duration>,
+    opened: Duration,
+    dial: livekit_data::Dial,
 }
 
 /// A WebSocket: its number, and what is on its way, in order.
@@ -60,6 +73,8 @@ impl World {
             now: Duration::ZERO,
             sfu: Sfu::new(SFU.parse().unwrap(), start),
             sfu_down: false,
+            sfu_busy: false,
+            in_socket: Vec::new(),
             clients: Vec::new(),
             sockets: 0,
             polls: 0,
@@ -100,6 +115,7 @@ impl World {
             tcp_down: false,
             socket: None,
             dialling: None,
+            recent: VecDeque::new(),
             sending: false,
             next_packet: Duration::ZERO,
             packets: 0,
@@ -174,8 +190,11 @@ impl World {
                     self.sfu.handle_closed(open.socket);
                 }
                 // TCP and HTTP take a round trip each.
-                let answered = self.now + client.tcp.latency * 4;
-                client.dialling = Some((answered, dial));
+                client.dialling = Some(Dialling {
+                    connected: Some(self.now + client.tcp.latency * 2),
+                    opened: self.now + client.tcp.latency * 4,
+                    dial,
+                });
             }
             while let Some(transmit) = client.connection.poll_transmit() {
                 assert_eq!(transmit.source, client.local);
@@ -246,7 +265,7 @@ impl World {
         let sfu = self
             .sfu
             .poll_timeout()
-            .filter(|_| !self.sfu_down)
+            .filter(|_| !self.sfu_down && !self.sfu_busy)
             .map(since);
         let clients = self.clients.iter_mut().filter_map(|client| {
             let socket = client.socket.as_ref().filter(|_| !client.tcp_down);
@@ -260,7 +279,7 @@ impl World {
                     .dialling
                     .as_ref()
                     .filter(|_| !client.tcp_down)
-                    .map(|(at, _)| *at),
+                    .map(|dialling| dialling.connected.unwrap_or(dialling.opened)),
                 (client.sending && client.closed.is_none()).then_some(client.next_packet),
             ]
             .into_iter()
@@ -288,7 +307,12 @@ impl World {
                 client.connection.handle_timeout(at);
             }
         }
-        if !self.sfu_down {
+        if self.sfu_down {
+            self.in_socket.clear();
+        } else if !self.sfu_busy {
+            for (from, datagram) in self.in_socket.drain(..) {
+                self.sfu.handle_datagram(from, &datagram, at);
+            }
             self.sfu.handle_timeout(at);
         }
     }
@@ -297,12 +321,16 @@ impl World {
         let (at, server) = (self.at(), SFU.parse().unwrap());
         let client = &mut self.clients[number];
         while let Some(datagram) = client.up.poll(self.now) {
-            if !self.sfu_down {
-                self.sfu.handle_datagram(client.public, &datagram, at);
-            }
+            self.in_socket.push((client.public, datagram));
         }
+        // What the socket has no room for.
+        self.in_socket.truncate(SOCKET_DATAGRAMS);
         while let Some(datagram) = client.down.poll(self.now) {
             let local = client.local;
+            if client.recent.len() >= RECENT {
+                client.recent.pop_front();
+            }
+            client.recent.push_back(datagram.clone());
             client
                 .connection
                 .handle_datagram(local, server, &datagram, at);
@@ -331,7 +359,20 @@ impl World {
     fn finish_dial(&mut self, number: usize) {
         let at = self.at();
         let client = &mut self.clients[number];
-        let Some((_, dial)) = client.dialling.take_if(|(due, _)| *due <= self.now) else {
+        let Some(dialling) = &mut client.dialling else {
+            return;
+        };
+        let connected = dialling.connected.is_some_and(|at| at <= self.now);
+        if connected && !self.sfu_down {
+            dialling.connected = None;
+            client.connection.handle_connected(at);
+        }
+        let over = |dialling: &mut Dialling| match dialling.connected {
+            // Nobody listens.
+            Some(at) => at <= self.now,
+            None => dialling.opened <= self.now,
+        };
+        let Some(Dialling { dial, .. }) = client.dialling.take_if(over) else {
             return;
         };
         if self.sfu_down {
@@ -358,6 +399,27 @@ impl World {
         if let Some(open) = client.socket.take() {
             self.sfu.handle_closed(open.socket);
             client.connection.handle_signal_lost(at);
+        }
+    }
+
+    /// How long a message over TCP takes, from the next WebSocket on.
+    pub(crate) fn set_signal_latency(&mut self, number: usize, latency: Duration) {
+        self.clients[number].tcp.latency = latency;
+    }
+
+    /// The last datagrams that somebody got, to hand to them again.
+    pub(crate) fn recent(&self, number: usize) -> Vec<Vec<u8>> {
+        self.clients[number].recent.iter().cloned().collect()
+    }
+
+    pub(crate) fn hand_again(&mut self, number: usize, datagrams: &[Vec<u8>]) {
+        let at = self.at();
+        let client = &mut self.clients[number];
+        for datagram in datagrams {
+            let (local, server) = (client.local, SFU.parse().unwrap());
+            client
+                .connection
+                .handle_datagram(local, server, datagram, at);
         }
     }
 
@@ -502,6 +564,15 @@ impl Client {
         packets.map(|(at, _)| *at).filter(|at| *at >= after).min()
     }
 
+    /// The longest time without a packet of another.
+    pub(crate) fn longest_gap(&self) -> Duration {
+        let packets = self.received.values().flatten();
+        let mut times: Vec<Duration> = packets.map(|(at, _)| *at).collect();
+        times.sort_unstable();
+        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        gaps.max().unwrap_or(Duration::MAX)
+    }
+
     pub(crate) fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
         self.events.iter().filter(|(_, event)| is(event)).count()
     }
@@ -522,6 +593,9 @@ fn missing(from: &Client, to: &Client) -> Vec<u32> {
 }
 
 const SFU: &str = "10.1.0.1:7882";
+/// Some 200 kB of them.
+const SOCKET_DATAGRAMS: usize = 1_000;
+const RECENT: usize = 300;
 const PACKET_INTERVAL: Duration = Duration::from_millis(16);
 const RELIABLE_EVERY: u32 = 6;
 const TICK: Duration = Duration::from_micros(50);
