@@ -5,10 +5,11 @@ use crate::roster::Roster;
 use crate::{
     Channel, CloseReason, Encoder, Event, Message, Permissions, SendError, Session, Stats,
 };
+use backlog::Backlog;
 use keepalive::Keepalive;
 use livekit_protocol as proto;
 use outbox::Outbox;
-use peer::{Carrier, LOSSY_BUFFER, Peer, RELIABLE_BUFFER, Role, Taken};
+use peer::{Carrier, Peer, RELIABLE_BUFFER, Role, Taken};
 use prost::Message as _;
 use proto::signal_request::Message as Request;
 use recovery::{Recovery, Step, Strain};
@@ -17,6 +18,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+mod backlog;
 mod config;
 mod keepalive;
 mod lifecycle;
@@ -77,6 +79,7 @@ pub struct Connection {
     publisher: Peer,
     subscriber: Option<Peer>,
     outbox: Outbox,
+    backlog: Backlog,
     /// Lossy messages that wait for room, by their keys.
     latest: VecDeque<(u64, Vec<u8>)>,
     session: Option<Session>,
@@ -144,6 +147,7 @@ impl Connection {
             publisher: Peer::new(Role::Publisher, direct, now)?,
             subscriber: None,
             outbox: Outbox::default(),
+            backlog: Backlog::default(),
             latest: VecDeque::new(),
             session: None,
             permissions: Permissions::default(),

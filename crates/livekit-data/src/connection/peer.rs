@@ -1,6 +1,7 @@
 //! One peer connection: a transport of data channels, and how it is negotiated.
 
 use super::OfferError;
+use super::backlog::{LOSSY_BUFFER, LOSSY_BURST};
 use super::probe::Prober;
 use super::watchdog::{CHECK_INTERVAL, FIRST_CHECK, Verdict, Watchdog};
 use crate::crypto;
@@ -534,10 +535,6 @@ fn unreliable(label: &str) -> ChannelConfig {
 const DATAGRAM_TARGET: usize = 1_251;
 const DATAGRAM_WARN: usize = 1_500;
 
-/// Lossy bytes on their way. More would only be older when they arrive: at 60 packets of 1 kB a
-/// second this is half a second.
-pub(super) const LOSSY_BUFFER: usize = 32 * 1024;
-
 /// Reliable bytes on their way, from which on messages wait in the queue: 1 MB/s at a round trip
 /// of 125 ms.
 pub(super) const RELIABLE_BUFFER: usize = 128 * 1024;
@@ -548,7 +545,7 @@ pub(super) const TRACK_BUFFER: usize = LOSSY_BUFFER;
 /// Room in the transport for all channels; one reliable message of 64 kB and one frame may go past
 /// their marks.
 const SEND_BUFFER: usize =
-    RELIABLE_BUFFER + 64 * 1024 + LOSSY_BUFFER + TRACK_BUFFER + FRAME_PACKETS * MAX_LOSSY_MESSAGE;
+    RELIABLE_BUFFER + 64 * 1024 + LOSSY_BURST + TRACK_BUFFER + FRAME_PACKETS * MAX_LOSSY_MESSAGE;
 
 /// A server has a handful of addresses; each candidate comes with its own message.
 const MAX_CANDIDATES: usize = 64;

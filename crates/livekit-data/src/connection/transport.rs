@@ -4,8 +4,7 @@ use super::peer::PeerEvent;
 use super::recovery::Step;
 use super::watchdog::Verdict;
 use super::{
-    Carrier, Channel, CloseReason, Connection, Duration, Event, LOSSY_BUFFER, RELIABLE_BUFFER,
-    Request, proto,
+    Carrier, Channel, CloseReason, Connection, Duration, Event, RELIABLE_BUFFER, Request, proto,
 };
 use crate::packet::Received;
 
@@ -146,8 +145,12 @@ impl Connection {
         if !self.publisher.is_link_up() {
             return false;
         }
-        let room = LOSSY_BUFFER.saturating_sub(self.publisher.buffered(lossy));
-        let written = message.len() <= room && self.publisher.write(lossy, message);
+        let buffered = self.publisher.buffered(lossy);
+        let written = self.backlog.has_room(message.len(), buffered, self.now)
+            && self.publisher.write(lossy, message);
+        if written {
+            self.backlog.written(message.len(), self.now);
+        }
         self.dirty |= written;
         written
     }
