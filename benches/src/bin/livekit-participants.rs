@@ -20,7 +20,9 @@ fn main() -> anyhow::Result<()> {
         .install_default()
         .ok()
         .context("a TLS provider is installed already")?;
+    // One thread is enough for what is asked here; a second one would be woken with each packet.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()?;
     let mut room = Room::default();
