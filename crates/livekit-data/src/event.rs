@@ -198,7 +198,8 @@ pub struct Stats {
     /// Lossy packets and frames of data tracks that arrived and were dropped because the
     /// application was too slow.
     pub lossy_dropped_receiving: u64,
-    /// Reliable packets given up with an old session; see [`Event::Rejoined`].
+    /// Reliable packets given up with an old session (see [`Event::Rejoined`]), or on their way
+    /// from a handle when the connection ended or the permission to send was taken away.
     pub reliable_lost: u64,
     /// Reliable packets that arrived twice; the second one was dropped.
     pub duplicates: u64,

@@ -43,7 +43,9 @@ pub(super) struct Driver<H> {
     leaving: bool,
     /// The handler could not take an event.
     overflowed: bool,
-    /// What was published of the connection's counters.
+    /// Reliable packets that a handle took and the connection did not.
+    not_sent: u64,
+    /// What was published of the counters.
     stats: Stats,
 }
 
@@ -72,6 +74,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             failure: None,
             leaving: false,
             overflowed: false,
+            not_sent: 0,
             stats: Stats::default(),
         }
     }
@@ -293,6 +296,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             // Room was checked, so this can only be a connection that is about to report its end,
             // or one that has just lost its permission.
             tracing::debug!(%error, "a reliable packet was not sent");
+            self.not_sent += 1;
         }
     }
 
@@ -319,7 +323,8 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
     }
 
     fn publish_stats(&mut self) {
-        let stats = self.connection.stats();
+        let mut stats = self.connection.stats();
+        stats.reliable_lost += self.not_sent;
         if stats != self.stats {
             self.stats = stats;
             *lock(&self.shared.stats) = stats;

@@ -17,11 +17,15 @@ use world::World;
 
 /// Plays a scenario with so many seeds, unless the environment says otherwise.
 fn play(seeds: u64, scenario: impl Fn(u64)) {
-    let number = |name: &str| -> Option<u64> {
-        let value = std::env::var_os(name)?;
-        let number = value.to_str().and_then(|value| value.parse().ok());
-        Some(number.unwrap_or_else(|| panic!("{name} is {value:?}, and has to be a number")))
-    };
+    let number =
+        |name: &str| -> Option<u64> {
+            let value = std::env::var_os(name)?;
+            let number = value.to_str().and_then(|value| value.parse::<u32>().ok());
+            let number = number.map(u64::from);
+            Some(number.unwrap_or_else(|| {
+                panic!("{name} is {value:?}, and has to be a number below 2^32")
+            }))
+        };
     let (first, count) = match (number("SEED"), number("SEEDS")) {
         (Some(seed), _) => (seed, 1),
         (None, count) => (1, count.unwrap_or(seeds)),
