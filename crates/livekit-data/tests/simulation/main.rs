@@ -10,7 +10,7 @@ mod sfu;
 mod world;
 
 use gs_netem::{LinkConfig, Rate, Reorder};
-use livekit_data::{CloseReason, Config, Event, Loss, Reconnect};
+use livekit_data::{CloseReason, Config, Event, Loss, PeerConnections, Reconnect};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use world::World;
@@ -437,12 +437,40 @@ fn a_join_through_an_outage_comes_to_an_end() {
     });
 }
 
+#[test]
+fn two_peer_connections_do_what_one_does() {
+    play(10, |seed| {
+        let mut world = World::pair_with(&bad(), seed, PeerConnections::Two);
+        world.run_for(ms(2_000));
+        world.cut_signal(0);
+        world.run_for(ms(2_000));
+        let alice = &world.clients[0];
+        assert!(alice.count(is_resumed) >= 1, "{:?}", alice.events);
+        world.set_udp_down(0, true);
+        world.run_for(ms(2_000));
+        world.set_udp_down(0, false);
+        world.run_for(ms(20_000));
+        let calm = world.now;
+        world.run_for(ms(2_000));
+        for client in &world.clients {
+            let flowing = client.first_packet_after(calm);
+            assert!(flowing.is_some(), "{:?}", client.events);
+        }
+        world.finish();
+        world.check();
+    });
+}
+
 /// Everything at any time, drawn from the seed; then a calm in which all must be well again.
 #[test]
 fn after_any_faults_everybody_is_back() {
     play(60, |seed| {
         let line = if seed % 3 == 0 { bad() } else { good() };
-        let mut world = World::pair(&line, seed);
+        let of_alice = match seed % 4 {
+            0 => PeerConnections::Two,
+            _ => PeerConnections::One,
+        };
+        let mut world = World::pair_with(&line, seed, of_alice);
         let mut random = seed;
         let mut draw = |below: u64| {
             random = random

@@ -1,5 +1,5 @@
 //! A model of LiveKit's server: what a data-only participant sees of it, in one room, with one
-//! peer connection for each participant.
+//! peer connection for each participant, or two for those who come over `/rtc`.
 
 use base64::Engine as _;
 use livekit_protocol as proto;
@@ -9,8 +9,8 @@ use proto::signal_response::Message as Response;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
-use str0m::change::SdpOffer;
-use str0m::channel::ChannelId;
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
@@ -29,15 +29,76 @@ pub(crate) struct Sfu {
 
 struct Member {
     sid: String,
-    rtc: Rtc,
-    timeout: Instant,
+    /// What it sends over, and receives over unless there is a subscriber.
+    publisher: Peer,
+    /// What it receives over, if that is another one, and the offer that it has not answered.
+    subscriber: Option<(Peer, Option<SdpPendingOffer>)>,
     socket: Option<Socket>,
-    lossy: Option<ChannelId>,
-    reliable: Option<ChannelId>,
     /// Number of the last reliable packet that was forwarded.
     last_sequence: u32,
     /// Reliable packets for it that its channel has no room for.
     waiting: VecDeque<Vec<u8>>,
+}
+
+/// One peer connection.
+struct Peer {
+    rtc: Rtc,
+    timeout: Instant,
+    lossy: Option<ChannelId>,
+    reliable: Option<ChannelId>,
+}
+
+impl Peer {
+    fn new(address: SocketAddr, now: Instant) -> Self {
+        let mut rtc = Rtc::builder()
+            .clear_codecs()
+            .set_crypto_provider(std::sync::Arc::new(str0m_aws_lc_rs::default_provider()))
+            .build(now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        rtc.handle_input(Input::Timeout(now)).unwrap();
+        Peer {
+            rtc,
+            timeout: now,
+            lossy: None,
+            reliable: None,
+        }
+    }
+
+    fn accept(&mut self, offer: &proto::SessionDescription) -> proto::SessionDescription {
+        let parsed = SdpOffer::from_sdp_string(&offer.sdp).unwrap();
+        let answer = self.rtc.sdp_api().accept_offer(parsed).unwrap();
+        description("answer", answer.to_sdp_string(), offer.id)
+    }
+
+    /// An offer with the channels for packets, or for another path.
+    fn offer(&mut self, restart: bool) -> (proto::SessionDescription, SdpPendingOffer) {
+        let mut changes = self.rtc.sdp_api();
+        if restart {
+            changes.ice_restart(true);
+        } else {
+            let unreliable = Reliability::MaxRetransmits { retransmits: 0 };
+            for (label, ordered, reliability) in [
+                ("_lossy", false, unreliable),
+                ("_reliable", true, Reliability::Reliable),
+            ] {
+                changes.add_channel_with_config(ChannelConfig {
+                    label: label.into(),
+                    ordered,
+                    reliability,
+                    ..Default::default()
+                });
+            }
+        }
+        let (offer, pending) = changes.apply().unwrap();
+        (description("offer", offer.to_sdp_string(), 0), pending)
+    }
+}
+
+/// What a peer connection has to say.
+enum Said {
+    Nothing,
+    Data { reliable: bool, data: Vec<u8> },
+    Over,
 }
 
 impl Sfu {
@@ -66,13 +127,18 @@ impl Sfu {
     /// Somebody opened a WebSocket (`pkg/service/roommanager.go`).
     pub(crate) fn handle_open(&mut self, socket: Socket, identity: &str, path: &str, now: Instant) {
         self.now = now;
-        let encoded = path.strip_prefix("/rtc/v1?join_request=").unwrap();
-        let bytes = base64::engine::general_purpose::URL_SAFE
-            .decode(encoded.replace("%3D", "="))
-            .unwrap();
-        let wrapped = proto::WrappedJoinRequest::decode(&bytes[..]).unwrap();
-        let join = proto::JoinRequest::decode(&wrapped.join_request[..]).unwrap();
-        match (join.reconnect, self.members.get_mut(identity)) {
+        let (reconnect, offer) = match path.strip_prefix("/rtc/v1?join_request=") {
+            Some(encoded) => {
+                let bytes = base64::engine::general_purpose::URL_SAFE
+                    .decode(encoded.replace("%3D", "="))
+                    .unwrap();
+                let wrapped = proto::WrappedJoinRequest::decode(&bytes[..]).unwrap();
+                let join = proto::JoinRequest::decode(&wrapped.join_request[..]).unwrap();
+                (join.reconnect, join.publisher_offer)
+            }
+            None => (path.contains("&reconnect=1"), None),
+        };
+        match (reconnect, self.members.get_mut(identity)) {
             (true, Some(member)) => {
                 member.socket = Some(socket);
                 let last_message_seq = member.last_sequence;
@@ -88,18 +154,35 @@ impl Sfu {
                     socket,
                     Response::Update(proto::ParticipantUpdate { participants }),
                 );
+                self.offer_subscriber(identity, true);
             }
             (true, None) => self.leave(
                 socket,
                 proto::DisconnectReason::StateMismatch,
                 proto::leave_request::Action::Reconnect,
             ),
-            (false, _) => self.join(socket, identity, join.publisher_offer.unwrap()),
+            (false, _) => self.join(socket, identity, offer.as_ref()),
         }
         self.drive();
     }
 
-    fn join(&mut self, socket: Socket, identity: &str, offer: proto::SessionDescription) {
+    fn offer_subscriber(&mut self, identity: &str, restart: bool) {
+        let member = self.members.get_mut(identity).unwrap();
+        let (Some((subscriber, pending)), Some(socket)) = (&mut member.subscriber, member.socket)
+        else {
+            return;
+        };
+        let (offer, waiting) = subscriber.offer(restart);
+        *pending = Some(waiting);
+        subscriber
+            .rtc
+            .handle_input(Input::Timeout(self.now))
+            .unwrap();
+        self.say(socket, Response::Offer(offer));
+    }
+
+    /// Somebody with an offer wants one peer connection, and somebody without makes it later.
+    fn join(&mut self, socket: Socket, identity: &str, offer: Option<&proto::SessionDescription>) {
         if let Some(old) = self.remove(identity)
             && let Some(old) = old.socket
         {
@@ -109,23 +192,19 @@ impl Sfu {
                 proto::leave_request::Action::Disconnect,
             );
         }
-        let mut rtc = Rtc::builder()
-            .clear_codecs()
-            .set_crypto_provider(std::sync::Arc::new(str0m_aws_lc_rs::default_provider()))
-            .build(self.now);
-        rtc.add_local_candidate(Candidate::host(self.address, "udp").unwrap());
-        rtc.handle_input(Input::Timeout(self.now)).unwrap();
-        let parsed = SdpOffer::from_sdp_string(&offer.sdp).unwrap();
-        let answer = rtc.sdp_api().accept_offer(parsed).unwrap();
+        let mut publisher = Peer::new(self.address, self.now);
+        let answer = offer.map(|offer| publisher.accept(offer));
+        let subscriber = match answer {
+            Some(_) => None,
+            None => Some((Peer::new(self.address, self.now), None)),
+        };
         self.sessions += 1;
         let sid = format!("PA_{:04}", self.sessions);
         let member = Member {
             sid,
-            rtc,
-            timeout: self.now,
+            publisher,
+            subscriber,
             socket: Some(socket),
-            lossy: None,
-            reliable: None,
             last_sequence: 0,
             waiting: VecDeque::new(),
         };
@@ -147,7 +226,10 @@ impl Sfu {
                 ..Default::default()
             }),
         );
-        self.say(socket, Response::Answer(description(&answer, offer.id)));
+        match answer {
+            Some(answer) => self.say(socket, Response::Answer(answer)),
+            None => self.offer_subscriber(identity, false),
+        }
         self.tell_others(identity, proto::participant_info::State::Active);
     }
 
@@ -164,10 +246,21 @@ impl Sfu {
         let identity = identity.clone();
         match proto::SignalRequest::decode(message).unwrap().message {
             Some(Request::Offer(offer)) => {
-                let parsed = SdpOffer::from_sdp_string(&offer.sdp).unwrap();
-                let answer = member.rtc.sdp_api().accept_offer(parsed).unwrap();
-                member.rtc.handle_input(Input::Timeout(now)).unwrap();
-                self.say(socket, Response::Answer(description(&answer, offer.id)));
+                let answer = member.publisher.accept(&offer);
+                let time = Input::Timeout(now);
+                member.publisher.rtc.handle_input(time).unwrap();
+                self.say(socket, Response::Answer(answer));
+            }
+            Some(Request::Answer(answer)) => {
+                let Some((subscriber, pending)) = &mut member.subscriber else {
+                    panic!("{identity} answers, and was not offered anything");
+                };
+                let parsed = SdpAnswer::from_sdp_string(&answer.sdp).unwrap();
+                if let Some(pending) = pending.take() {
+                    let sdp = subscriber.rtc.sdp_api();
+                    sdp.accept_answer(pending, parsed).unwrap();
+                }
+                subscriber.rtc.handle_input(Input::Timeout(now)).unwrap();
             }
             Some(Request::PingReq(ping)) => self.say(
                 socket,
@@ -212,28 +305,27 @@ impl Sfu {
             return;
         };
         let input = Input::Receive(now, receive);
-        let owner = self
-            .members
-            .values_mut()
-            .find(|member| member.rtc.accepts(&input));
-        if let Some(member) = owner {
-            let _ = member.rtc.handle_input(input);
+        let peers = self.members.values_mut().flat_map(Member::peers);
+        let owner = peers.into_iter().find(|peer| peer.rtc.accepts(&input));
+        if let Some(peer) = owner {
+            let _ = peer.rtc.handle_input(input);
             self.drive();
         }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
-        for member in self.members.values_mut() {
-            if member.timeout <= now {
-                let _ = member.rtc.handle_input(Input::Timeout(now));
+        for peer in self.members.values_mut().flat_map(Member::peers) {
+            if peer.timeout <= now {
+                let _ = peer.rtc.handle_input(Input::Timeout(now));
             }
         }
         self.drive();
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.members.values().map(|member| member.timeout).min()
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        let peers = self.members.values_mut().flat_map(Member::peers);
+        peers.map(|peer| peer.timeout).min()
     }
 
     fn drive(&mut self) {
@@ -256,37 +348,20 @@ impl Sfu {
             let Some(member) = self.members.get_mut(identity) else {
                 return forwarded;
             };
-            match member.rtc.poll_output() {
-                Ok(Output::Transmit(transmit)) => {
-                    let datagram = (transmit.destination, transmit.contents.into());
-                    self.datagrams.push_back(datagram);
+            let mut said = member.publisher.poll(&mut self.datagrams);
+            if let (Said::Nothing, Some((subscriber, _))) = (&said, &mut member.subscriber) {
+                said = subscriber.poll(&mut self.datagrams);
+            }
+            match said {
+                Said::Nothing if member.write_waiting() => {}
+                Said::Nothing => return forwarded,
+                Said::Data { reliable, data } => {
+                    forwarded |= self.forward(identity, &data, reliable);
                 }
-                Ok(Output::Timeout(at)) => {
-                    member.timeout = at;
-                    if !member.rtc.is_alive() {
-                        self.lose(identity);
-                    } else if member.write_waiting() {
-                        continue;
-                    }
-                    return forwarded;
-                }
-                Ok(Output::Event(Event::ChannelOpen(id, label))) => match label.as_str() {
-                    "_lossy" => member.lossy = Some(id),
-                    "_reliable" => member.reliable = Some(id),
-                    other => panic!("an unknown channel: {other}"),
-                },
-                Ok(Output::Event(Event::ChannelData(data))) => {
-                    let reliable = member.reliable == Some(data.id);
-                    forwarded |= self.forward(identity, &data.data, reliable);
-                }
-                Ok(Output::Event(Event::IceConnectionStateChange(
-                    IceConnectionState::Disconnected,
-                )))
-                | Err(_) => {
+                Said::Over => {
                     self.lose(identity);
                     return forwarded;
                 }
-                Ok(Output::Event(_)) => {}
             }
         }
     }
@@ -313,8 +388,8 @@ impl Sfu {
             if reliable {
                 member.waiting.push_back(bytes.clone());
                 member.write_waiting();
-            } else if let Some(id) = member.lossy
-                && let Some(mut channel) = member.rtc.channel(id)
+            } else if let Some(id) = member.receiver().lossy
+                && let Some(mut channel) = member.receiver().rtc.channel(id)
                 && channel.buffered_amount() < 64 * 1024
             {
                 let _ = channel.write(true, &bytes);
@@ -402,11 +477,30 @@ impl Member {
         }
     }
 
+    fn peers(&mut self) -> Vec<&mut Peer> {
+        let subscriber = self.subscriber.as_mut().map(|(peer, _)| peer);
+        std::iter::once(&mut self.publisher)
+            .chain(subscriber)
+            .collect()
+    }
+
+    /// What it receives over.
+    fn receiver(&mut self) -> &mut Peer {
+        match &mut self.subscriber {
+            Some((subscriber, _)) => subscriber,
+            None => &mut self.publisher,
+        }
+    }
+
     /// True if any went.
     fn write_waiting(&mut self) -> bool {
         let mut written = false;
         while let Some(message) = self.waiting.front() {
-            let channel = self.reliable.and_then(|id| self.rtc.channel(id));
+            let peer = match &mut self.subscriber {
+                Some((subscriber, _)) => subscriber,
+                None => &mut self.publisher,
+            };
+            let channel = peer.reliable.and_then(|id| peer.rtc.channel(id));
             let Some(mut channel) = channel else { break };
             if channel.buffered_amount() > 64 * 1024 || !channel.write(true, message).unwrap() {
                 break;
@@ -418,10 +512,45 @@ impl Member {
     }
 }
 
-fn description(answer: &str0m::change::SdpAnswer, id: u32) -> proto::SessionDescription {
+impl Peer {
+    fn poll(&mut self, datagrams: &mut VecDeque<(SocketAddr, Vec<u8>)>) -> Said {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Transmit(transmit)) => {
+                    datagrams.push_back((transmit.destination, transmit.contents.into()));
+                }
+                Ok(Output::Timeout(at)) => {
+                    self.timeout = at;
+                    return match self.rtc.is_alive() {
+                        true => Said::Nothing,
+                        false => Said::Over,
+                    };
+                }
+                Ok(Output::Event(Event::ChannelOpen(id, label))) => match label.as_str() {
+                    "_lossy" => self.lossy = Some(id),
+                    "_reliable" => self.reliable = Some(id),
+                    other => panic!("an unknown channel: {other}"),
+                },
+                Ok(Output::Event(Event::ChannelData(data))) => {
+                    return Said::Data {
+                        reliable: self.reliable == Some(data.id),
+                        data: data.data,
+                    };
+                }
+                Ok(Output::Event(Event::IceConnectionStateChange(
+                    IceConnectionState::Disconnected,
+                )))
+                | Err(_) => return Said::Over,
+                Ok(Output::Event(_)) => {}
+            }
+        }
+    }
+}
+
+fn description(kind: &str, sdp: String, id: u32) -> proto::SessionDescription {
     proto::SessionDescription {
-        r#type: "answer".into(),
-        sdp: answer.to_sdp_string(),
+        r#type: kind.into(),
+        sdp,
         id,
         ..Default::default()
     }

@@ -3,7 +3,8 @@
 use crate::sfu::{Sfu, Socket};
 use gs_netem::{Link, LinkConfig};
 use livekit_data::{
-    Channel, CloseReason, Config, Connection, DialFailure, Event, Packet, SendError,
+    Channel, CloseReason, Config, Connection, DialFailure, Event, Packet, PeerConnections,
+    SendError,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -27,18 +28,19 @@ pub(crate) struct World {
 pub(crate) struct Client {
     pub(crate) identity: &'static str,
     pub(crate) connection: Connection,
-    local: SocketAddr,
-    /// Where its datagrams come from, as the server sees it.
-    pub(crate) public: SocketAddr,
-    up: Link,
-    down: Link,
+    /// Its sockets: one for each peer connection.
+    local: [SocketAddr; 2],
+    /// Where their datagrams come from, as the server sees it.
+    public: [SocketAddr; 2],
+    up: Link<Datagram>,
+    down: Link<Datagram>,
     tcp: LinkConfig,
     /// Nothing gets through over TCP, and nobody is told.
     pub(crate) tcp_down: bool,
     socket: Option<Open>,
     dialling: Option<Dialling>,
     /// The last datagrams that it got.
-    recent: VecDeque<Vec<u8>>,
+    recent: VecDeque<Datagram>,
     sending: bool,
     next_packet: Duration,
     packets: u32,
@@ -48,6 +50,19 @@ pub(crate) struct Client {
     pub(crate) events: Vec<(Duration, Event)>,
     pub(crate) present: BTreeMap<String, String>,
     pub(crate) closed: Option<CloseReason>,
+}
+
+/// What goes between one of a participant's sockets and the server.
+#[derive(Clone)]
+pub(crate) struct Datagram {
+    socket: usize,
+    contents: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Datagram {
+    fn as_ref(&self) -> &[u8] {
+        &self.contents
+    }
 }
 
 /// A WebSocket that is being opened.
@@ -98,7 +113,7 @@ impl World {
         // Packets of a handshake that are lost again and again take their time.
         config.join_timeout = Duration::from_secs(30);
         let number = self.clients.len();
-        let local: SocketAddr = format!("10.0.{number}.1:5000").parse().unwrap();
+        let local = [5_000, 6_000].map(|port| format!("10.0.{number}.1:{port}").parse().unwrap());
         let tcp = LinkConfig {
             latency: line.latency,
             keep_order: true,
@@ -106,7 +121,7 @@ impl World {
         };
         self.clients.push(Client {
             identity,
-            connection: Connection::new(config, &[local], self.at()).unwrap(),
+            connection: Connection::new(config, &local[..1], self.at()).unwrap(),
             local,
             public: local,
             up: Link::new(line.clone(), seed.wrapping_mul(2)),
@@ -133,8 +148,16 @@ impl World {
 
     /// Two participants that send to each other.
     pub(crate) fn pair(line: &LinkConfig, seed: u64) -> Self {
+        World::pair_with(line, seed, PeerConnections::One)
+    }
+
+    /// The same, the first of them with these peer connections.
+    pub(crate) fn pair_with(line: &LinkConfig, seed: u64, of_alice: PeerConnections) -> Self {
         let mut world = World::new();
-        world.add("alice", line.clone(), seed * 10);
+        let mut config = Config::new("token");
+        config.seed = seed * 10;
+        config.peer_connections = of_alice;
+        world.add_with("alice", config, line.clone(), seed * 10);
         world.add("bob", line.clone(), seed * 10 + 1);
         world.run_until_joined();
         world.set_sending(true);
@@ -185,6 +208,11 @@ impl World {
             while let Some(event) = client.connection.poll_event() {
                 client.handle_event(event, self.now);
             }
+            if client.connection.wants_subscriber_addresses() {
+                client
+                    .connection
+                    .set_subscriber_addresses(&client.local[1..]);
+            }
             if let Some(dial) = client.connection.poll_dial() {
                 if let Some(open) = client.socket.take() {
                     self.sfu.handle_closed(open.socket);
@@ -197,9 +225,13 @@ impl World {
                 });
             }
             while let Some(transmit) = client.connection.poll_transmit() {
-                assert_eq!(transmit.source, client.local);
+                let socket = client.local.iter().position(|own| *own == transmit.source);
                 assert_eq!(transmit.destination, SFU.parse().unwrap());
-                client.up.send(self.now, transmit.contents);
+                let datagram = Datagram {
+                    socket: socket.unwrap(),
+                    contents: transmit.contents,
+                };
+                client.up.send(self.now, datagram);
             }
             while let Some(signal) = client.connection.poll_signal() {
                 if let Some(open) = &mut client.socket {
@@ -212,9 +244,11 @@ impl World {
             self.sfu.signals.clear();
         }
         while let Some((to, datagram)) = self.sfu.datagrams.pop_front() {
-            let client = self.clients.iter_mut().find(|client| client.public == to);
-            if let Some(client) = client {
-                client.down.send(self.now, datagram);
+            for client in &mut self.clients {
+                if let Some(socket) = client.public.iter().position(|public| *public == to) {
+                    let contents = datagram.clone();
+                    client.down.send(self.now, Datagram { socket, contents });
+                }
             }
         }
         while let Some((socket, message)) = self.sfu.signals.pop_front() {
@@ -321,19 +355,20 @@ impl World {
         let (at, server) = (self.at(), SFU.parse().unwrap());
         let client = &mut self.clients[number];
         while let Some(datagram) = client.up.poll(self.now) {
-            self.in_socket.push((client.public, datagram));
+            let from = client.public[datagram.socket];
+            self.in_socket.push((from, datagram.contents));
         }
         // What the socket has no room for.
         self.in_socket.truncate(SOCKET_DATAGRAMS);
         while let Some(datagram) = client.down.poll(self.now) {
-            let local = client.local;
+            let local = client.local[datagram.socket];
             if client.recent.len() >= RECENT {
                 client.recent.pop_front();
             }
             client.recent.push_back(datagram.clone());
             client
                 .connection
-                .handle_datagram(local, server, &datagram, at);
+                .handle_datagram(local, server, &datagram.contents, at);
         }
     }
 
@@ -408,18 +443,18 @@ impl World {
     }
 
     /// The last datagrams that somebody got, to hand to them again.
-    pub(crate) fn recent(&self, number: usize) -> Vec<Vec<u8>> {
+    pub(crate) fn recent(&self, number: usize) -> Vec<Datagram> {
         self.clients[number].recent.iter().cloned().collect()
     }
 
-    pub(crate) fn hand_again(&mut self, number: usize, datagrams: &[Vec<u8>]) {
+    pub(crate) fn hand_again(&mut self, number: usize, datagrams: &[Datagram]) {
         let at = self.at();
         let client = &mut self.clients[number];
         for datagram in datagrams {
-            let (local, server) = (client.local, SFU.parse().unwrap());
+            let (local, server) = (client.local[datagram.socket], SFU.parse().unwrap());
             client
                 .connection
-                .handle_datagram(local, server, datagram, at);
+                .handle_datagram(local, server, &datagram.contents, at);
         }
     }
 
@@ -449,8 +484,9 @@ impl World {
 
     /// Datagrams of a participant come from another port from now on.
     pub(crate) fn rebind(&mut self, number: usize) {
-        let public = &mut self.clients[number].public;
-        public.set_port(public.port() + 1);
+        for public in &mut self.clients[number].public {
+            public.set_port(public.port() + 1);
+        }
     }
 
     /// Stops sending and lets everything arrive.
