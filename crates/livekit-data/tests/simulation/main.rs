@@ -216,12 +216,38 @@ fn a_slow_answer_is_waited_for() {
 }
 
 #[test]
+fn an_answer_that_never_comes_is_asked_for_again_and_stops_nothing() {
+    play(5, |seed| {
+        let mut world = World::pair(&good(), seed);
+        world.run_for(ms(1_000));
+        world.sfu_mute = true;
+        world.cut_signal(0);
+        world.run_for(ms(12_000));
+        world.sfu_mute = false;
+        world.run_for(ms(12_000));
+        let alice = &world.clients[0];
+        assert_eq!(alice.count(is_resumed), 1, "{:?}", alice.events);
+        assert_eq!(alice.count(is_rejoined), 0, "{:?}", alice.events);
+        for client in &world.clients {
+            let gap = client.longest_gap();
+            assert!(gap < ms(500), "nothing for {gap:?}");
+        }
+        world.finish();
+        world.check();
+    });
+}
+
+#[test]
 fn a_server_that_never_answers_a_join_ends_it_in_time() {
-    let mut world = World::new();
-    world.add("alice", good(), 1);
-    world.clients[0].tcp_down = true;
-    world.run_for(ms(31_000));
-    assert_eq!(world.clients[0].closed, Some(CloseReason::JoinTimedOut));
+    play(4, |seed| {
+        let mut world = World::new();
+        world.add("alice", good(), seed);
+        // It cannot be reached, or says nothing.
+        world.clients[0].tcp_down = seed % 2 == 0;
+        world.sfu_mute = true;
+        world.run_for(ms(31_000));
+        assert_eq!(world.clients[0].closed, Some(CloseReason::JoinTimedOut));
+    });
 }
 
 #[test]

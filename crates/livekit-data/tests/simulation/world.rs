@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) sfu_down: bool,
     /// The server has no time for datagrams: they wait in its socket. Signalling works.
     pub(crate) sfu_busy: bool,
+    /// Nothing that it says over a WebSocket arrives.
+    pub(crate) sfu_mute: bool,
     in_socket: Vec<(SocketAddr, Vec<u8>)>,
     pub(crate) clients: Vec<Client>,
     sockets: Socket,
@@ -89,6 +91,7 @@ impl World {
             sfu: Sfu::new(SFU.parse().unwrap(), start),
             sfu_down: false,
             sfu_busy: false,
+            sfu_mute: false,
             in_socket: Vec::new(),
             clients: Vec::new(),
             sockets: 0,
@@ -241,6 +244,8 @@ impl World {
         }
         if self.sfu_down {
             self.sfu.datagrams.clear();
+        }
+        if self.sfu_down || self.sfu_mute {
             self.sfu.signals.clear();
         }
         while let Some((to, datagram)) = self.sfu.datagrams.pop_front() {
