@@ -50,7 +50,7 @@ impl Endpoint {
             port => port.parse().ok()?,
         };
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-        let usable = port != 0 && !host.is_empty() && host.chars().all(is_name);
+        let usable = port != 0 && (1..=MAX_HOST).contains(&host.len()) && host.chars().all(is_name);
         usable.then(|| Endpoint {
             carrier,
             host: host.to_owned(),
@@ -59,7 +59,8 @@ impl Endpoint {
     }
 }
 
-/// A name has 253 characters at most.
+/// As long as a name in DNS can be, and a URL with one.
+const MAX_HOST: usize = 253;
 const MAX_URL: usize = 512;
 
 #[cfg(test)]
@@ -127,6 +128,7 @@ mod tests {
             "turns:host?transport=udp",
             "turn:host?transport=sctp",
             &format!("turn:{}", "a".repeat(600)),
+            &format!("turn:{}:3478", "a".repeat(254)),
         ] {
             assert_eq!(Endpoint::parse(url), None, "{url}");
         }
