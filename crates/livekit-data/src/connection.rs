@@ -89,7 +89,7 @@ pub struct Connection {
     /// Packets could be sent once.
     joined: bool,
     /// When to give up joining at first.
-    joining: Option<Instant>,
+    join_until: Instant,
     /// The caller is opening a WebSocket.
     dialling: bool,
     signal_open: bool,
@@ -154,7 +154,7 @@ impl Connection {
             roster: Roster::default(),
             tracks: Tracks::new(config.data_tracks, config.seed),
             joined: false,
-            joining: Some(now + config.join_timeout),
+            join_until: now + config.join_timeout,
             dialling: false,
             signal_open: false,
             keepalive: None,
@@ -402,21 +402,22 @@ impl Connection {
         let recovery = self.recovery.as_ref().map(Recovery::timeout);
         let keepalive = self.keepalive.as_ref().map(Keepalive::timeout);
         let relaying = self.relaying.poll_timeout();
-        let peers = self.subscriber.iter().filter_map(Peer::timeout);
+        let stretch = self.strain.stretch();
+        let peers = std::iter::once(&self.publisher).chain(&self.subscriber);
+        let joining = (!self.joined).then_some(self.join_until);
         let tracks = self.tracks.poll_timeout();
         [
             recovery,
             keepalive,
             tracks,
             relaying,
-            self.joining,
+            joining,
             self.leaving,
             self.ended,
         ]
         .into_iter()
         .flatten()
-        .chain(peers)
-        .chain(self.publisher.timeout())
+        .chain(peers.filter_map(|peer| peer.timeout(stretch)))
         .min()
     }
 

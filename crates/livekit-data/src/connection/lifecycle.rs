@@ -129,10 +129,7 @@ impl Connection {
             self.direct(&self.subscriber_local),
             self.now,
         ) {
-            Ok(subscriber) => {
-                self.subscriber = Some(subscriber);
-                self.stretch_peers();
-            }
+            Ok(subscriber) => self.subscriber = Some(subscriber),
             Err(error) => {
                 self.close(CloseReason::Other(error.to_string()));
                 return;
@@ -153,9 +150,6 @@ impl Connection {
         let open = self.publisher.is_open() && subscriber_open;
         if !self.joined {
             self.joined = open;
-            if open {
-                self.joining = None;
-            }
             return;
         }
         let Some(recovery) = &self.recovery else {
@@ -227,20 +221,12 @@ impl Connection {
     pub(super) fn link_down(&mut self, may_come_back: bool) {
         if self.joined && self.recovery.is_none() && self.ended.is_none() {
             self.strain.lost(self.publisher.last_datagram());
-            self.stretch_peers();
             self.lose_for_now(Loss::Silence, Step::Resume);
             let (stretch, random, now) = (self.strain.stretch(), self.random(), self.now);
             match &mut self.recovery {
                 Some(recovery) if may_come_back => recovery.wait_for_link(stretch, random, now),
                 _ => self.recover_if_due(),
             }
-        }
-    }
-
-    fn stretch_peers(&mut self) {
-        let stretch = self.strain.stretch();
-        for peer in self.peers() {
-            peer.set_stretch(stretch);
         }
     }
 
@@ -332,7 +318,7 @@ impl Connection {
     /// The time for a step of the recovery, or for the server's reason, may be over.
     pub(super) fn recover_if_due(&mut self) {
         let now = self.now;
-        if self.joining.is_some_and(|deadline| now >= deadline) {
+        if !self.joined && now >= self.join_until {
             self.close(CloseReason::JoinTimedOut);
             return;
         }
@@ -378,7 +364,6 @@ impl Connection {
             Step::Rejoin => match Peer::new(Role::Publisher, self.direct(&self.local), now) {
                 Ok(publisher) => {
                     self.publisher = publisher;
-                    self.stretch_peers();
                     self.relaying.release();
                     self.moved = false;
                     self.settle_outbox();

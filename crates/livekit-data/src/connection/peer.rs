@@ -61,8 +61,6 @@ pub(super) struct Peer {
     data_tracks: DataChannel,
     ice_connected: bool,
     ended: bool,
-    /// Nothing will come of it.
-    broken: bool,
     /// Sends nothing any more.
     frozen: bool,
     watchdog: Watchdog,
@@ -108,7 +106,6 @@ impl Peer {
             data_tracks: DataChannel::default(),
             ice_connected: false,
             ended: false,
-            broken: false,
             frozen: false,
             watchdog: Watchdog::new(now),
             prober: Prober::default(),
@@ -301,7 +298,9 @@ impl Peer {
         if let Err(error) = self.rtc.handle_input(input) {
             tracing::debug!(%error, "the transport refused an input");
             // A handshake does not get over that, and there is no sign of it but silence.
-            self.broken |= !self.is_open();
+            if !self.is_open() {
+                self.rtc.disconnect();
+            }
         }
     }
 
@@ -310,29 +309,32 @@ impl Peer {
         self.watchdog.handle_message(now);
     }
 
-    /// What the silence on this peer connection means, once it was connected.
+    /// What the silence on this peer connection means, once it was connected. The link gets
+    /// `stretch` times more time than usual before it is called dead.
     pub(super) fn watch(
         &mut self,
         now: Instant,
+        stretch: u32,
         transmits: &mut VecDeque<Transmit>,
     ) -> Option<Verdict> {
         if !self.is_open() || self.frozen || self.ended {
             return None;
         }
-        transmits.extend(self.prober.poll(self.watchdog.last_datagram(), now));
-        self.watchdog.poll(now)
+        transmits.extend(self.prober.poll(self.last_datagram(), stretch, now));
+        self.watchdog.poll(now, stretch)
     }
 
-    /// Never, once it has ended.
-    pub(super) fn timeout(&self) -> Option<Instant> {
+    /// When it has something to do, with as much time as for [`watch`](Self::watch); never, once it
+    /// has ended.
+    pub(super) fn timeout(&self, stretch: u32) -> Option<Instant> {
         if self.ended {
             return None;
         }
         if !self.is_open() || self.frozen {
             return Some(self.rtc_timeout);
         }
-        let probe = self.prober.timeout(self.watchdog.last_datagram());
-        let watchdog = self.watchdog.timeout();
+        let probe = self.prober.timeout(self.last_datagram(), stretch);
+        let watchdog = self.watchdog.timeout(stretch);
         [self.rtc_timeout, probe].into_iter().chain(watchdog).min()
     }
 
@@ -365,7 +367,7 @@ impl Peer {
                 }
                 Ok(Output::Timeout(at)) => {
                     self.rtc_timeout = at;
-                    if self.rtc.is_alive() && !self.broken {
+                    if self.rtc.is_alive() {
                         return None;
                     }
                     self.ended = true;
@@ -467,12 +469,6 @@ impl Peer {
     /// Sends nothing from now on: what the server has stays as it is.
     pub(super) fn freeze(&mut self) {
         self.frozen = true;
-    }
-
-    /// Gives the link so many times more time than usual before it is called dead.
-    pub(super) fn set_stretch(&mut self, stretch: u32) {
-        self.watchdog.set_stretch(stretch);
-        self.prober.set_stretch(stretch);
     }
 
     /// When the last datagram arrived.

@@ -22,16 +22,6 @@ pub(super) struct Prober {
     last: Option<Instant>,
     /// Those that may still be answered.
     sent: VecDeque<TransId>,
-    interval: Interval,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Interval(Duration);
-
-impl Default for Interval {
-    fn default() -> Self {
-        Interval(INTERVAL)
-    }
 }
 
 #[derive(Debug)]
@@ -77,20 +67,21 @@ impl Prober {
         answers
     }
 
-    /// Asks so many times more rarely than usual.
-    pub(super) fn set_stretch(&mut self, stretch: u32) {
-        self.interval = Interval(INTERVAL * stretch);
-    }
-
-    pub(super) fn timeout(&self, last_datagram: Instant) -> Instant {
+    /// When to ask, `stretch` times more rarely than usual.
+    pub(super) fn timeout(&self, last_datagram: Instant, stretch: u32) -> Instant {
         let quiet = last_datagram + QUIET;
-        let next = |last| quiet.max(last + self.interval.0);
+        let next = |last| quiet.max(last + INTERVAL * stretch);
         self.last.map_or(quiet, next)
     }
 
     /// The next probe, if it is due.
-    pub(super) fn poll(&mut self, last_datagram: Instant, now: Instant) -> Option<Transmit> {
-        if now < self.timeout(last_datagram) {
+    pub(super) fn poll(
+        &mut self,
+        last_datagram: Instant,
+        stretch: u32,
+        now: Instant,
+    ) -> Option<Transmit> {
+        if now < self.timeout(last_datagram, stretch) {
             return None;
         }
         self.last = Some(now);

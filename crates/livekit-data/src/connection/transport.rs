@@ -156,10 +156,10 @@ impl Connection {
     }
 
     fn watch(&mut self) {
-        let now = self.now;
+        let (now, stretch) = (self.now, self.strain.stretch());
         let mut verdict = None;
         for peer in std::iter::once(&mut self.publisher).chain(&mut self.subscriber) {
-            verdict = verdict.or(peer.watch(now, &mut self.transmits));
+            verdict = verdict.or(peer.watch(now, stretch, &mut self.transmits));
         }
         match verdict {
             Some(Verdict::Down) => self.link_down(self.signal_open),

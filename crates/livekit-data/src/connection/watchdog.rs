@@ -20,8 +20,6 @@ pub(super) struct Watchdog {
     last_message: Option<Instant>,
     link: Link,
     last_poll: Instant,
-    /// How many times longer than usual silence and grace are.
-    stretch: u32,
 }
 
 #[derive(Debug)]
@@ -33,7 +31,7 @@ enum Link {
     },
     /// It is back, and now the transport has to move.
     Back {
-        until: Instant,
+        since: Instant,
         /// What has to move, and has not yet.
         sending: bool,
         receiving: bool,
@@ -62,13 +60,7 @@ impl Watchdog {
             last_message: None,
             link: Link::Up,
             last_poll: now,
-            stretch: 1,
         }
-    }
-
-    /// Waits so many times longer than usual before anything is called dead.
-    pub(super) fn set_stretch(&mut self, stretch: u32) {
-        self.stretch = stretch;
     }
 
     pub(super) fn last_datagram(&self) -> Instant {
@@ -79,12 +71,12 @@ impl Watchdog {
         matches!(self.link, Link::Up)
     }
 
-    /// When there is something to decide.
-    pub(super) fn timeout(&self) -> Option<Instant> {
+    /// When there is something to decide; silence and grace are `stretch` times longer than usual.
+    pub(super) fn timeout(&self, stretch: u32) -> Option<Instant> {
         match self.link {
-            Link::Up => Some(self.silent_at()),
+            Link::Up => Some(self.silent_at(stretch)),
             Link::Down { .. } => None,
-            Link::Back { until, .. } => Some(until),
+            Link::Back { since, .. } => Some(since + GRACE * stretch),
         }
     }
 
@@ -102,7 +94,7 @@ impl Watchdog {
         }
         if let Link::Down { receiving } = self.link {
             self.link = Link::Back {
-                until: now + GRACE * self.stretch,
+                since: now,
                 // This very datagram may be the transport's.
                 sending: in_flight && !CARRIES_DATA.contains(&first_byte),
                 receiving,
@@ -124,8 +116,8 @@ impl Watchdog {
     /// When silence is to be called that: of everything, or, where checks are still answered, of
     /// the transport although it sends. The latter is what a NAT leaves behind that has forgotten
     /// its mapping.
-    fn silent_at(&self) -> Instant {
-        let silence = SILENCE * self.stretch;
+    fn silent_at(&self, stretch: u32) -> Instant {
+        let silence = SILENCE * stretch;
         let all = self.last_datagram + silence;
         match self.unanswered >= UNANSWERED {
             true => all.min(self.first_unanswered + silence),
@@ -141,7 +133,8 @@ impl Watchdog {
         }
     }
 
-    pub(super) fn poll(&mut self, now: Instant) -> Option<Verdict> {
+    /// Decides, with as much time as for [`timeout`](Self::timeout).
+    pub(super) fn poll(&mut self, now: Instant, stretch: u32) -> Option<Verdict> {
         // One that was not asked for so long was not running: what has arrived meanwhile is yet
         // to be read.
         let stalled = now.saturating_duration_since(self.last_poll) > STALL;
@@ -151,12 +144,12 @@ impl Watchdog {
             self.unanswered = 0;
         }
         match self.link {
-            Link::Up if now >= self.silent_at() => {
+            Link::Up if now >= self.silent_at(stretch) => {
                 let receiving = self
                     .last_message
                     .is_some_and(|last| last + FLOWING >= self.last_datagram);
                 self.link = Link::Down { receiving };
-                let silent = now >= self.last_datagram + SILENCE * self.stretch;
+                let silent = now >= self.last_datagram + SILENCE * stretch;
                 Some(if silent { Verdict::Down } else { Verdict::Deaf })
             }
             Link::Back {
@@ -168,7 +161,7 @@ impl Watchdog {
                 self.unanswered = 0;
                 Some(Verdict::Recovered)
             }
-            Link::Back { until, .. } if now >= until => {
+            Link::Back { since, .. } if now >= since + GRACE * stretch => {
                 self.link = Link::Up;
                 self.unanswered = 0;
                 Some(Verdict::Stuck)
@@ -221,9 +214,9 @@ mod tests {
     }
 
     /// Polls as a connection does.
-    fn wait(watchdog: &mut Watchdog, start: Instant, time: std::ops::Range<u64>) {
+    fn wait(watchdog: &mut Watchdog, start: Instant, time: std::ops::Range<u64>, stretch: u32) {
         for at in time.step_by(100) {
-            assert_eq!(watchdog.poll(start + ms(at)), None);
+            assert_eq!(watchdog.poll(start + ms(at), stretch), None);
         }
     }
 
@@ -231,10 +224,10 @@ mod tests {
     fn one_who_was_stalled_reads_first() {
         let start = Instant::now();
         let mut watchdog = Watchdog::new(start);
-        wait(&mut watchdog, start, 0..500);
-        assert_eq!(watchdog.poll(start + ms(3_000)), None);
-        assert_eq!(watchdog.poll(start + ms(3_300)), None);
-        assert_eq!(watchdog.poll(start + ms(3_400)), Some(Verdict::Down));
+        wait(&mut watchdog, start, 0..500, 1);
+        assert_eq!(watchdog.poll(start + ms(3_000), 1), None);
+        assert_eq!(watchdog.poll(start + ms(3_300), 1), None);
+        assert_eq!(watchdog.poll(start + ms(3_400), 1), Some(Verdict::Down));
     }
 
     #[test]
@@ -242,10 +235,10 @@ mod tests {
         let start = Instant::now();
         let mut watchdog = Watchdog::new(start);
         watchdog.handle_datagram(STUN, false, start + ms(500));
-        assert_eq!(watchdog.timeout(), Some(start + ms(500) + SILENCE));
-        wait(&mut watchdog, start, 500..1_400);
-        assert_eq!(watchdog.poll(start + ms(1_400)), Some(Verdict::Down));
-        assert_eq!(watchdog.poll(start + ms(9_000)), None);
+        assert_eq!(watchdog.timeout(1), Some(start + ms(500) + SILENCE));
+        wait(&mut watchdog, start, 500..1_400, 1);
+        assert_eq!(watchdog.poll(start + ms(1_400), 1), Some(Verdict::Down));
+        assert_eq!(watchdog.poll(start + ms(9_000), 1), None);
         assert!(!watchdog.is_up());
     }
 
@@ -256,22 +249,21 @@ mod tests {
         for at in [100, 200, 300, 400, 500, 600, 700, 800, 900] {
             watchdog.handle_sent(DTLS, start + ms(at));
             watchdog.handle_datagram(STUN, true, start + ms(at));
-            assert_eq!(watchdog.poll(start + ms(at)), None);
+            assert_eq!(watchdog.poll(start + ms(at), 1), None);
         }
-        assert_eq!(watchdog.timeout(), Some(start + ms(1_000)));
-        assert_eq!(watchdog.poll(start + ms(1_000)), Some(Verdict::Deaf));
+        assert_eq!(watchdog.timeout(1), Some(start + ms(1_000)));
+        assert_eq!(watchdog.poll(start + ms(1_000), 1), Some(Verdict::Deaf));
     }
 
     #[test]
     fn a_link_under_strain_is_given_more_time() {
         let start = Instant::now();
         let mut watchdog = Watchdog::new(start);
-        watchdog.set_stretch(4);
-        wait(&mut watchdog, start, 0..3_600);
-        assert_eq!(watchdog.poll(start + ms(3_600)), Some(Verdict::Down));
+        wait(&mut watchdog, start, 0..3_600, 4);
+        assert_eq!(watchdog.poll(start + ms(3_600), 4), Some(Verdict::Down));
         watchdog.handle_datagram(STUN, true, start + ms(4_000));
-        wait(&mut watchdog, start, 4_000..5_200);
-        assert_eq!(watchdog.poll(start + ms(5_200)), Some(Verdict::Stuck));
+        wait(&mut watchdog, start, 4_000..5_200, 4);
+        assert_eq!(watchdog.poll(start + ms(5_200), 4), Some(Verdict::Stuck));
     }
 
     fn back(receiving: bool, in_flight: bool) -> (Watchdog, Instant) {
@@ -280,8 +272,8 @@ mod tests {
         if receiving {
             watchdog.handle_message(start);
         }
-        wait(&mut watchdog, start, 0..900);
-        assert_eq!(watchdog.poll(start + SILENCE), Some(Verdict::Down));
+        wait(&mut watchdog, start, 0..900, 1);
+        assert_eq!(watchdog.poll(start + SILENCE, 1), Some(Verdict::Down));
         let now = start + ms(3_000);
         watchdog.handle_datagram(STUN, in_flight, now);
         (watchdog, now)
@@ -290,26 +282,30 @@ mod tests {
     #[test]
     fn an_idle_link_that_is_back_has_recovered() {
         let (mut watchdog, now) = back(false, false);
-        assert_eq!(watchdog.poll(now), Some(Verdict::Recovered));
+        assert_eq!(watchdog.poll(now, 1), Some(Verdict::Recovered));
         assert!(watchdog.is_up());
     }
 
     #[test]
     fn a_transport_that_goes_on_in_time_has_recovered() {
         let (mut watchdog, now) = back(true, true);
-        assert_eq!(watchdog.poll(now), None);
+        assert_eq!(watchdog.poll(now, 1), None);
         watchdog.handle_datagram(DTLS, true, now + ms(100));
-        assert_eq!(watchdog.poll(now + ms(100)), None, "nothing of others yet");
+        assert_eq!(
+            watchdog.poll(now + ms(100), 1),
+            None,
+            "nothing of others yet"
+        );
         watchdog.handle_message(now + ms(120));
-        assert_eq!(watchdog.poll(now + ms(120)), Some(Verdict::Recovered));
+        assert_eq!(watchdog.poll(now + ms(120), 1), Some(Verdict::Recovered));
     }
 
     #[test]
     fn a_transport_that_waits_for_its_timers_is_stuck() {
         for (receiving, in_flight) in [(true, false), (false, true), (true, true)] {
             let (mut watchdog, now) = back(receiving, in_flight);
-            assert_eq!(watchdog.poll(now + ms(299)), None);
-            assert_eq!(watchdog.poll(now + ms(300)), Some(Verdict::Stuck));
+            assert_eq!(watchdog.poll(now + ms(299), 1), None);
+            assert_eq!(watchdog.poll(now + ms(300), 1), Some(Verdict::Stuck));
         }
     }
 }
