@@ -137,7 +137,7 @@ impl Watchdog {
     pub(super) fn poll(&mut self, now: Instant, stretch: u32) -> Option<Verdict> {
         // One that was not asked for so long was not running: what has arrived meanwhile is yet
         // to be read.
-        let stalled = now.saturating_duration_since(self.last_poll) > STALL;
+        let stalled = now.saturating_duration_since(self.last_poll) > STALL * stretch;
         self.last_poll = now;
         if stalled {
             self.last_datagram = self.last_datagram.max(now - QUIET);
@@ -181,7 +181,7 @@ pub(super) const FIRST_CHECK: Duration = Duration::from_millis(100);
 /// was not needed.
 const SILENCE: Duration = Duration::from_millis(900);
 
-/// A silent link is polled ten times a second.
+/// A silent link is polled ten times a second, or as much more rarely as it is given more time.
 const STALL: Duration = Duration::from_millis(600);
 
 /// How long a link is quiet before somebody asks whether it works: longer than the ICE agent's
@@ -264,6 +264,16 @@ mod tests {
         watchdog.handle_datagram(STUN, true, start + ms(4_000));
         wait(&mut watchdog, start, 4_000..5_200, 4);
         assert_eq!(watchdog.poll(start + ms(5_200), 4), Some(Verdict::Stuck));
+    }
+
+    #[test]
+    fn one_under_strain_is_polled_as_rarely_as_it_is_probed() {
+        let start = Instant::now();
+        let mut watchdog = Watchdog::new(start);
+        for at in (0..7_200).step_by(800) {
+            assert_eq!(watchdog.poll(start + ms(at), 8), None);
+        }
+        assert_eq!(watchdog.poll(start + ms(7_200), 8), Some(Verdict::Down));
     }
 
     fn back(receiving: bool, in_flight: bool) -> (Watchdog, Instant) {
