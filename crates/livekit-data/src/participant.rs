@@ -407,7 +407,10 @@ async fn join(
     let connected = dial.map_err(|_| late(JoinStage::Reach))??;
     // The address that reaches the server's signalling is the one to offer for media as well.
     let sockets = Sockets::bind(&options.bind, connected.local).map_err(ConnectError::Bind)?;
-    let connection = Connection::new(options.connection, &sockets.addresses(), Instant::now())?;
+    let mut config = options.connection;
+    // What reaching the server has left of it.
+    config.join_timeout = deadline.saturating_duration_since(tokio::time::Instant::now());
+    let connection = Connection::new(config, &sockets.addresses(), Instant::now())?;
 
     let (lossy, lossy_queue) = mpsc::channel(LOSSY_QUEUE);
     let (reliable, reliable_queue) = mpsc::channel(RELIABLE_QUEUE);
@@ -428,13 +431,11 @@ async fn join(
         shared.clone(),
         handler,
     );
-    let joined = timeout_at(deadline, driver.join()).await;
-    let encoder = match joined {
-        Ok(Err(ConnectError::Refused {
+    let encoder = match driver.join().await {
+        Err(ConnectError::Refused {
             reason: CloseReason::JoinTimedOut,
-        }))
-        | Err(_) => return Err(late(driver.stage())),
-        Ok(joined) => joined?,
+        }) => return Err(late(driver.stage())),
+        joined => joined?,
     };
     tokio::spawn(driver.run());
     Ok(Participant {

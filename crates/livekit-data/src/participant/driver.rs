@@ -136,6 +136,7 @@ impl<H: FnMut(Event) -> bool + Send> Driver<H> {
             }
         }
         if let Some(dial) = self.connection.poll_dial() {
+            self.failure = None;
             self.signal.dial(dial, self.connected.take());
         }
         while let Some(transmit) = self.connection.poll_transmit() {

@@ -24,7 +24,7 @@ pub(super) struct Signal {
 
 enum State {
     Closed,
-    Connecting(Dial, Pending<Connected>),
+    Connecting(Pending<(Dial, Connected)>),
     Opening(Pending<(WebSocket, IpAddr)>),
     Open(Box<WebSocket>),
 }
@@ -60,7 +60,7 @@ impl Signal {
             Some(connected) => self.open(dial, connected),
             None => {
                 let server = self.server.clone();
-                State::Connecting(dial, Box::pin(async move { server.dial().await }))
+                State::Connecting(Box::pin(async move { Ok((dial, server.dial().await?)) }))
             }
         };
     }
@@ -97,26 +97,19 @@ impl Signal {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<SignalEvent> {
         match &mut self.state {
             State::Closed => Poll::Pending,
-            State::Connecting(dial, connecting) => match ready!(connecting.as_mut().poll(cx)) {
-                Ok(connected) => {
-                    let dial = dial.clone();
+            State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
+                Ok((dial, connected)) => {
                     self.state = self.open(dial, connected);
                     Poll::Ready(SignalEvent::Connected)
                 }
-                Err(error) => {
-                    self.state = State::Closed;
-                    Poll::Ready(SignalEvent::Failed(error))
-                }
+                Err(error) => self.failed(error),
             },
             State::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                 Ok((websocket, route)) => {
                     self.state = State::Open(Box::new(websocket));
                     Poll::Ready(SignalEvent::Opened(route))
                 }
-                Err(error) => {
-                    self.state = State::Closed;
-                    Poll::Ready(SignalEvent::Failed(error))
-                }
+                Err(error) => self.failed(error),
             },
             State::Open(_) => self.poll_open(cx),
         }
@@ -154,6 +147,11 @@ impl Signal {
                 Some(Ok(_)) => continue,
             };
         }
+    }
+
+    fn failed(&mut self, error: ConnectError) -> Poll<SignalEvent> {
+        self.state = State::Closed;
+        Poll::Ready(SignalEvent::Failed(error))
     }
 
     fn lost(&mut self) -> Poll<SignalEvent> {
