@@ -1,7 +1,7 @@
 //! What the fuzz targets do with the bytes of TURN servers.
 
 use super::framing::MAX_FRAME;
-use super::stun::{Class, Message, Method, hmac_sha1, long_term_key};
+use super::stun::{Class, HEADER, Message, Method, long_term_key, server};
 use super::{Carrier, Endpoint, Frames, RelayId, RelayRequest, Relays};
 use crate::fuzz::Input;
 use livekit_protocol as proto;
@@ -263,69 +263,28 @@ impl World {
 /// An answer as the input wants it: honest by itself, or of any class with any attributes, and
 /// authentic or not.
 fn answer(request: &[u8], input: &mut Input<'_>) -> Option<Vec<u8>> {
-    let asked = Message::parse(request)?;
-    let method = u16::from_be_bytes([request[0], request[1]]);
+    let Message { method, id, .. } = Message::parse(request)?;
     let kind = input.byte();
-    let mut attributes = Vec::new();
-    let class = match kind % 4 {
-        0 => {
-            attributes.extend_from_slice(input.chunk().unwrap_or_default());
-            0x0100
-        }
-        1 => {
-            attributes.extend_from_slice(input.chunk().unwrap_or_default());
-            0x0110
-        }
+    let answer = match kind % 4 {
+        0 => server::success(method, id).raw(input.chunk().unwrap_or_default()),
+        1 => server::refusal(method, id).raw(input.chunk().unwrap_or_default()),
         2 => {
-            attribute(
-                &mut attributes,
-                ERROR_CODE,
-                &[0, 0, 4, [1, 38, 37, 0][usize::from(kind / 4 % 4)]],
-            );
-            attribute(&mut attributes, REALM_KIND, REALM.as_bytes());
-            attribute(&mut attributes, NONCE_KIND, b"nonce");
-            0x0110
+            let code = [401, 438, 437, 400][usize::from(kind / 4 % 4)];
+            server::error(method, id, code).challenge(REALM, "nonce")
         }
         _ => {
-            if asked.method == Method::Allocate {
-                // 192.0.2.9:9000, masked.
-                attribute(
-                    &mut attributes,
-                    XOR_RELAYED_ADDRESS,
-                    b"\0\x01\x02\x3A\xE1\x12\xA6\x4B",
-                );
-            }
-            let lifetime = u32::from(input.byte()) * 10;
-            attribute(&mut attributes, LIFETIME, &lifetime.to_be_bytes());
-            0x0100
+            let success = server::success(method, id);
+            let success = match method {
+                Method::Allocate => success.relayed(address(RELAYED)),
+                _ => success,
+            };
+            success.lifetime(u32::from(input.byte()) * 10)
         }
     };
-    let mut message = Vec::new();
-    message.extend((method | class).to_be_bytes());
-    message.extend([0, 0]);
-    message.extend_from_slice(&request[4..HEADER]);
-    message.extend(attributes);
-    message.resize(message.len().next_multiple_of(4), 0);
-    if kind & 0x80 == 0 {
-        set_len(&mut message, 24);
-        let key = long_term_key(USER, REALM, PASSWORD);
-        let proof = hmac_sha1(&key, &[&message]);
-        attribute(&mut message, MESSAGE_INTEGRITY, &proof);
-    }
-    set_len(&mut message, 0);
-    Some(message)
-}
-
-fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    to.extend(kind.to_be_bytes());
-    to.extend((value.len() as u16).to_be_bytes());
-    to.extend(value);
-    to.resize(to.len().next_multiple_of(4), 0);
-}
-
-fn set_len(message: &mut [u8], more: usize) {
-    let len = message.len() + more - HEADER;
-    message[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    Some(match kind & 0x80 {
+        0 => answer.prove(&long_term_key(USER, REALM, PASSWORD)),
+        _ => answer.finish(),
+    })
 }
 
 fn address(text: &str) -> SocketAddr {
@@ -340,14 +299,7 @@ const LOCAL: &str = "192.0.2.1:1000";
 const LOCAL_6: &str = "[2001:db8::1]:1000";
 const SERVER: &str = "192.0.2.2:3478";
 const SERVER_6: &str = "[2001:db8::2]:3478";
-
-const HEADER: usize = 20;
-const MESSAGE_INTEGRITY: u16 = 0x0008;
-const ERROR_CODE: u16 = 0x0009;
-const LIFETIME: u16 = 0x000D;
-const REALM_KIND: u16 = 0x0014;
-const NONCE_KIND: u16 = 0x0015;
-const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+const RELAYED: &str = "192.0.2.9:9000";
 
 /// Each costs some ten microseconds.
 const MAX_STEPS: usize = 256;

@@ -240,14 +240,18 @@ impl Writer {
 
     /// Adds the credentials and the proof of the key; the message is then complete.
     pub(super) fn sign(self, username: &str, realm: &str, nonce: &str, key: &[u8]) -> Vec<u8> {
-        let mut signed = self
-            .attribute(USERNAME, username.as_bytes())
+        self.attribute(USERNAME, username.as_bytes())
             .attribute(REALM, realm.as_bytes())
-            .attribute(NONCE, nonce.as_bytes());
+            .attribute(NONCE, nonce.as_bytes())
+            .prove(key)
+    }
+
+    /// Adds the proof of the key; the message is then complete.
+    pub(super) fn prove(mut self, key: &[u8]) -> Vec<u8> {
         // The length that is signed counts the proof itself.
-        signed.set_len(signed.bytes.len() + 24);
-        let proof = hmac_sha1(key, &[&signed.bytes]);
-        signed.attribute(MESSAGE_INTEGRITY, &proof).bytes
+        self.set_len(self.bytes.len() + 24);
+        let proof = hmac_sha1(key, &[&self.bytes]);
+        self.attribute(MESSAGE_INTEGRITY, &proof).bytes
     }
 
     pub(super) fn finish(self) -> Vec<u8> {
@@ -269,9 +273,13 @@ impl Writer {
         self.bytes.extend(kind.to_be_bytes());
         self.bytes.extend((value.len() as u16).to_be_bytes());
         self.bytes.extend(value);
+        self.pad();
+        self
+    }
+
+    fn pad(&mut self) {
         self.bytes.resize(padded(self.bytes.len()), 0);
         self.set_len(self.bytes.len());
-        self
     }
 
     fn set_len(&mut self, total: usize) {
@@ -333,7 +341,7 @@ const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
 const REQUESTED_TRANSPORT: u16 = 0x0019;
 
 /// A server's words, for tests of the client.
-#[cfg(test)]
+#[cfg(any(fuzzing, test))]
 pub(super) mod server {
     use super::*;
 
@@ -341,11 +349,16 @@ pub(super) mod server {
         Writer::new(method.code() | 0x0100, id)
     }
 
-    pub(in crate::turn) fn error(method: Method, id: TransactionId, code: u16) -> Writer {
+    /// An error without its code.
+    pub(in crate::turn) fn refusal(method: Method, id: TransactionId) -> Writer {
         Writer::new(method.code() | 0x0110, id)
-            .attribute(ERROR_CODE, &[0, 0, (code / 100) as u8, (code % 100) as u8])
     }
 
+    pub(in crate::turn) fn error(method: Method, id: TransactionId, code: u16) -> Writer {
+        refusal(method, id).attribute(ERROR_CODE, &[0, 0, (code / 100) as u8, (code % 100) as u8])
+    }
+
+    #[cfg(test)]
     pub(in crate::turn) fn data_indication(peer: SocketAddr, data: &[u8]) -> Vec<u8> {
         Writer::new(Method::Data.code() | 0x0010, [9; 12])
             .peer(peer)
@@ -364,13 +377,15 @@ pub(super) mod server {
             self.attribute(XOR_RELAYED_ADDRESS, &address)
         }
 
-        pub(in crate::turn) fn prove(mut self, key: &[u8]) -> Vec<u8> {
-            self.set_len(self.bytes.len() + 24);
-            let proof = hmac_sha1(key, &[&self.bytes]);
-            self.attribute(MESSAGE_INTEGRITY, &proof).bytes
+        /// Attributes as they are, or anything else.
+        pub(in crate::turn) fn raw(mut self, bytes: &[u8]) -> Self {
+            self.bytes.extend(bytes);
+            self.pad();
+            self
         }
     }
 
+    #[cfg(test)]
     impl Message<'_> {
         pub(in crate::turn) fn channel_number(&self) -> Option<u16> {
             let [high, low, ..] = *self.attribute(CHANNEL_NUMBER)? else {
