@@ -84,9 +84,7 @@ async fn a_token_that_does_not_grant_to_join_now_is_unauthorized() {
         ("an unknown key", signed("nobody", grants("granted"))),
         ("not valid yet", NOT_YET.into()),
     ] {
-        let error = refused(&server, &token).await;
-        let unauthorized = matches!(error, ConnectError::Unauthorized { .. });
-        assert!(unauthorized, "{name}: {error:?}");
+        unauthorized(&server, &token, name).await;
     }
 }
 
@@ -126,9 +124,7 @@ async fn a_token_without_a_signature_is_unauthorized() {
         signed.to_owned(),
         format!("{token}.{token}"),
     ] {
-        let error = refused(&server, &forged).await;
-        let unauthorized = matches!(error, ConnectError::Unauthorized { .. });
-        assert!(unauthorized, "{forged}: {error:?}");
+        unauthorized(&server, &forged, &forged).await;
     }
 }
 
@@ -137,6 +133,12 @@ async fn a_token_longer_than_any_server_reads_ends_the_join_with_a_short_error()
     let server = LiveKit::shared();
     let error = refused(&server, &"x".repeat(2_000_000)).await;
     assert!(error.to_string().len() < 1_000, "{error}");
+}
+
+async fn unauthorized(server: &LiveKit, token: &str, what: &str) {
+    let error = refused(server, token).await;
+    let unauthorized = matches!(error, ConnectError::Unauthorized { .. });
+    assert!(unauthorized, "{what}: {error:?}");
 }
 
 /// Why the server does not let in with this token, which the error does not show.

@@ -495,17 +495,16 @@ impl Member {
     /// True if any went.
     fn write_waiting(&mut self) -> bool {
         let mut written = false;
-        while let Some(message) = self.waiting.front() {
-            let peer = match &mut self.subscriber {
-                Some((subscriber, _)) => subscriber,
-                None => &mut self.publisher,
-            };
+        while let Some(message) = self.waiting.pop_front() {
+            let peer = self.receiver();
             let channel = peer.reliable.and_then(|id| peer.rtc.channel(id));
-            let Some(mut channel) = channel else { break };
-            if channel.buffered_amount() > 64 * 1024 || !channel.write(true, message).unwrap() {
+            let taken = channel.is_some_and(|mut channel| {
+                channel.buffered_amount() <= 64 * 1024 && channel.write(true, &message).unwrap()
+            });
+            if !taken {
+                self.waiting.push_front(message);
                 break;
             }
-            self.waiting.pop_front();
             written = true;
         }
         written

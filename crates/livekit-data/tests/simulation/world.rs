@@ -494,14 +494,14 @@ impl World {
         }
     }
 
-    /// Stops sending and lets everything arrive.
+    /// Stops sending, lets everything arrive, and checks what must hold whatever happened.
     pub(crate) fn finish(&mut self) {
         self.set_sending(false);
         self.run_for(Duration::from_secs(20));
+        self.check();
     }
 
-    /// What must hold whatever happened.
-    pub(crate) fn check(&self) {
+    fn check(&self) {
         for client in &self.clients {
             let who = client.identity;
             for ((from, reliable), numbers) in &client.received {
