@@ -41,13 +41,14 @@
 //! A lost connection is got back without the caller ([`Reconnect`] says how far that goes):
 //! [`Event::Reconnecting`], then [`Event::Resumed`], with which nothing was lost, or
 //! [`Event::Rejoined`], a new session. SCTP (RFC 9260, section 6.3) would notice an outage after
-//! one second and try again after 1, 3, 7 and more, whenever the link is back; so a watchdog asks
-//! a quiet link by connectivity checks of its own (RFC 8445, section 11), resumes after 0.9 s of
-//! silence, and gives a transport that does not go on 0.3 s from the first sign of life. Reliable
-//! messages are kept until the server has them: its word on resuming (`last_message_seq` of
-//! `ReconnectResponse`) decides, since what SCTP has acknowledged is not always handled when a
-//! session ends. Only where nobody can be asked is a message given up and counted
-//! ([`Stats::reliable_lost`]); to send it again might deliver it twice.
+//! one second and try again after 1, 3, 7 and more, whenever the link is back; so a watchdog asks a
+//! quiet link by connectivity checks of its own (RFC 8445, section 11), resumes after 0.9 s of
+//! silence (1.3 s at most while signalling works, since the link may come back by itself), and
+//! gives a transport that does not go on 0.3 s from the first sign of life. Reliable messages are
+//! kept until the server has them: its word on resuming (`last_message_seq` of `ReconnectResponse`)
+//! decides, since what SCTP has acknowledged is not always handled when a session ends. Only where
+//! nobody can be asked is a message given up and counted ([`Stats::reliable_lost`]); to send it
+//! again might deliver it twice.
 //!
 //! # Ways through a network
 //!
