@@ -3,8 +3,7 @@
 use crate::sfu::{Sfu, Socket};
 use gs_netem::{Link, LinkConfig};
 use livekit_data::{
-    Channel, CloseReason, Config, Connection, DialFailure, Event, Packet, PeerConnections,
-    SendError,
+    Channel, CloseReason, Config, Connection, DialFailure, Event, Packet, SendError,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -151,17 +150,17 @@ impl World {
 
     /// Two participants that send to each other.
     pub(crate) fn pair(line: &LinkConfig, seed: u64) -> Self {
-        World::pair_with(line, seed, PeerConnections::One)
+        World::pair_with(line, seed, [Config::new("token"), Config::new("token")])
     }
 
-    /// The same, the first of them with these peer connections.
-    pub(crate) fn pair_with(line: &LinkConfig, seed: u64, of_alice: PeerConnections) -> Self {
+    /// The same, made and kept like this.
+    pub(crate) fn pair_with(line: &LinkConfig, seed: u64, configs: [Config; 2]) -> Self {
         let mut world = World::new();
-        let mut config = Config::new("token");
-        config.seed = seed * 10;
-        config.peer_connections = of_alice;
-        world.add_with("alice", config, line.clone(), seed * 10);
-        world.add("bob", line.clone(), seed * 10 + 1);
+        let seeds = seed * 10..;
+        for ((identity, mut config), seed) in ["alice", "bob"].into_iter().zip(configs).zip(seeds) {
+            config.seed = seed;
+            world.add_with(identity, config, line.clone(), seed);
+        }
         world.run_until_joined();
         world.set_sending(true);
         world
@@ -191,6 +190,7 @@ impl World {
             let next = self.next_time().filter(|next| *next < end);
             // Time always moves, if only a little: what is due at once was done.
             self.now = next.unwrap_or(end).max(self.now + TICK).min(end);
+            gs_seeded::set_time(self.now);
             self.arrive();
             self.polls += 1;
             let allowed = MAX_POLLS_PER_SECOND * (1 + time.as_secs()) + polls;
