@@ -306,9 +306,7 @@ fn a_server_that_is_busy_for_a_while_is_not_left() {
                 world.run_for(ms(2_000));
             }
             for client in &world.clients {
-                // Who hears nothing of the other for a moment longer takes that for a transport
-                // that hangs, though it is the other who is not back yet. That is rare.
-                assert!(client.count(is_rejoined) <= 1, "{:?}", client.events);
+                assert_eq!(client.count(is_rejoined), 0, "{:?}", client.events);
             }
             world.finish();
         });
