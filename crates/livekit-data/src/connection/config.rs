@@ -10,7 +10,7 @@ pub struct Config {
     /// An access token that grants `roomJoin` for one room.
     pub token: Token,
     /// How long joining may take before [`CloseReason::JoinTimedOut`](crate::CloseReason::JoinTimedOut);
-    /// 15 s unless set, which a line that loses a packet in twenty takes longer than once in two hundred times.
+    /// 15 s unless set. A line that loses a packet in twenty takes longer once in two hundred times.
     pub join_timeout: Duration,
     /// What to do when the connection is lost.
     pub reconnect: Reconnect,
