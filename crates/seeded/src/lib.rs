@@ -48,10 +48,9 @@ pub fn scenario<T: Send>(seed: u64, play: impl FnOnce() -> T + Send) -> T {
             thread = thread.name(name);
         }
         let playing = thread.spawn_scoped(scope, move || {
-            #[cfg(target_os = "linux")]
-            linux::begin(seed);
-            // It would ask for the thread's number.
             fastrand::seed(seed);
+            #[cfg(target_os = "linux")]
+            linux::begin();
             play()
         });
         match playing {

@@ -4,46 +4,21 @@ use std::cell::Cell;
 use std::time::Duration;
 
 thread_local! {
-    static SCENARIO: Cell<Option<Scenario>> = const { Cell::new(None) };
+    /// The time in the scenario that this thread plays.
+    static TIME: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-#[derive(Clone, Copy)]
-struct Scenario {
-    random: u64,
-    time: Duration,
-}
-
-pub(crate) fn begin(seed: u64) {
-    SCENARIO.set(Some(Scenario {
-        random: seed,
-        time: START,
-    }));
+pub(crate) fn begin() {
+    TIME.set(Some(START));
 }
 
 pub(crate) fn set_time(time: Duration) {
-    if let Some(scenario) = scenario() {
-        let time = START + time;
-        SCENARIO.set(Some(Scenario { time, ..scenario }));
+    if TIME.get().is_some() {
+        TIME.set(Some(START + time));
     }
 }
 
-/// The one that this thread plays.
-fn scenario() -> Option<Scenario> {
-    SCENARIO.try_with(Cell::get).ok().flatten()
-}
-
-/// The next eight bytes on this thread, by `SplitMix64`.
-fn random() -> Option<[u8; 8]> {
-    let scenario = scenario()?;
-    let random = scenario.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    SCENARIO.set(Some(Scenario { random, ..scenario }));
-    let mut z = random;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    Some((z ^ (z >> 31)).to_le_bytes())
-}
-
-/// In place of the C library's.
+/// In place of the C library's: from this thread's `fastrand`, which has the scenario's seed.
 ///
 /// # Safety
 /// As there: `buffer` has to be valid for writes of `length` bytes.
@@ -54,13 +29,14 @@ unsafe extern "C" fn getrandom(
     length: libc::size_t,
     flags: libc::c_uint,
 ) -> libc::ssize_t {
+    if TIME.get().is_none() {
+        // SAFETY: these are the arguments that the caller vouches for.
+        let answer = unsafe { libc::syscall(libc::SYS_getrandom, buffer, length, flags) };
+        return answer as libc::ssize_t;
+    }
     let mut filled = 0;
     while filled < length {
-        let Some(bytes) = random() else {
-            // SAFETY: these are the arguments that the caller vouches for.
-            let answer = unsafe { libc::syscall(libc::SYS_getrandom, buffer, length, flags) };
-            return answer as libc::ssize_t;
-        };
+        let bytes = fastrand::u64(..).to_le_bytes();
         let some = bytes.len().min(length - filled);
         // SAFETY: `filled + some` is within the caller's `length`, and nobody else knows `bytes`.
         unsafe {
@@ -82,15 +58,15 @@ unsafe extern "C" fn clock_gettime(
     clock: libc::clockid_t,
     time: *mut libc::timespec,
 ) -> libc::c_int {
-    let scenario = scenario().filter(|_| clock == libc::CLOCK_MONOTONIC);
-    let Some(scenario) = scenario else {
+    let now = TIME.get().filter(|_| clock == libc::CLOCK_MONOTONIC);
+    let Some(now) = now else {
         // SAFETY: these are the arguments that the caller vouches for.
         let answer = unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) };
         return answer as libc::c_int;
     };
     let now = libc::timespec {
-        tv_sec: scenario.time.as_secs() as libc::time_t,
-        tv_nsec: scenario.time.subsec_nanos() as libc::c_long,
+        tv_sec: now.as_secs() as libc::time_t,
+        tv_nsec: now.subsec_nanos() as libc::c_long,
     };
     // SAFETY: the caller vouches for `time`.
     unsafe { time.write(now) };

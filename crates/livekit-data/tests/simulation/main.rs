@@ -530,8 +530,8 @@ fn any_faults(seed: u64) -> World {
         }
         world.run_for(ms(draw(1_500)));
     }
-    for client in 0..2 {
-        world.clients[client].tcp_down = false;
+    for client in &mut world.clients {
+        client.tcp_down = false;
     }
     // On a bad line an attempt may take the five seconds that it is given, and be repeated.
     world.run_for(ms(25_000));

@@ -100,9 +100,7 @@ impl World {
 
     /// Adds a participant behind this line, each direction of it.
     pub(crate) fn add(&mut self, identity: &'static str, line: LinkConfig, seed: u64) {
-        let mut config = Config::new("token");
-        config.seed = seed;
-        self.add_with(identity, config, line, seed);
+        self.add_with(identity, Config::new("token"), line, seed);
     }
 
     pub(crate) fn add_with(
@@ -112,6 +110,7 @@ impl World {
         line: LinkConfig,
         seed: u64,
     ) {
+        config.seed = seed;
         // Packets of a handshake that are lost again and again take their time.
         config.join_timeout = Duration::from_secs(30);
         let number = self.clients.len();
@@ -156,11 +155,9 @@ impl World {
     /// The same, made and kept like this.
     pub(crate) fn pair_with(line: &LinkConfig, seed: u64, configs: [Config; 2]) -> Self {
         let mut world = World::new();
-        let seeds = seed * 10..;
-        for ((identity, mut config), seed) in ["alice", "bob"].into_iter().zip(configs).zip(seeds) {
-            config.seed = seed;
-            world.add_with(identity, config, line.clone(), seed);
-        }
+        let [alice, bob] = configs;
+        world.add_with("alice", alice, line.clone(), seed * 10);
+        world.add_with("bob", bob, line.clone(), seed * 10 + 1);
         world.run_until_joined();
         world.set_sending(true);
         world
